@@ -1,0 +1,86 @@
+package runbook
+
+import "time"
+
+// An EscalationState is where a cry for help stands.
+type EscalationState string
+
+// Open nags; Acked is taken by a person; Snoozed nags again later;
+// EscalationResolved is over and never reopens.
+const (
+	EscalationOpen     EscalationState = "open"
+	EscalationAcked    EscalationState = "acked"
+	EscalationSnoozed  EscalationState = "snoozed"
+	EscalationResolved EscalationState = "resolved"
+)
+
+// NagEvery is the time from the first message to nag 1, and from nag to nag.
+const NagEvery = 10 * time.Minute
+
+// An Escalation is a promise to reach a human, stored before anything is sent.
+type Escalation struct {
+	ID       int64
+	Delivery DeliveryID // 0 if it is about none
+	Key      string     // a second escalation under the same key is the same one
+	Title    string     // what, one line
+	Severity Severity
+	Env      Env
+	Cluster  string
+	Service  string
+	Alert    string
+
+	Impact    string // who notices
+	Checked   string // what was looked at
+	Found     string // with references
+	Recommend string // what the human should do
+	Default   string // what happens if nobody answers
+	OpenedBy  string // "session", "responder" or "watchdog"
+
+	State        EscalationState
+	OpenedAt     time.Time
+	Nags         int       // sent so far
+	NextNagAt    time.Time // UTC; zero: no nag is due (dev, info, acked)
+	AckedBy      string
+	AckedAt      time.Time
+	SnoozedUntil time.Time
+	ResolvedAt   time.Time
+	ResolvedBy   string
+	Channel      string // Slack channel of its thread; "" until sent
+	Thread       string // Slack ts of its root; "" until sent
+}
+
+// Nags reports whether an escalation of this weight is repeated until somebody
+// acknowledges it: critical ones everywhere but on dev.
+func Nags(s Severity, e Env) bool { return s == Critical && e.Strict() }
+
+// A Message is one row of the outbox: a text for people, sent exactly once as
+// far as they can see.
+type Message struct {
+	ID         int64
+	Key        string // unique; a second message with it is the same one
+	Kind       string // "escalation", "nag", "message", "reply", "page", "briefing", …
+	Escalation int64  // 0 if it belongs to none
+	Channel    string // Slack channel or user; "" is the on-call person
+	Thread     string // Slack ts of the thread; "" opens one
+	Text       string
+	State      string // "queued", "sending", "sent" or "failed"
+	Attempts   int
+	CreatedAt  time.Time
+	NextAt     time.Time // not sent before
+	SentAt     time.Time
+	TS         string // Slack ts once sent
+	Error      string // of the last attempt
+}
+
+// An AuditEntry is written before and after everything that changes the world
+// outside.
+type AuditEntry struct {
+	ID       int64
+	At       time.Time
+	Actor    string // "session", "responder", "human:U0123", "watchdog"
+	Action   string // "restart_deployment", "log_verdict", …
+	Target   string // cluster/namespace/kind/name, or a delivery
+	Phase    string // "before", "after" or "refused"
+	Detail   string // redacted
+	Delivery DeliveryID
+}
