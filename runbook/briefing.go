@@ -12,9 +12,9 @@ import (
 type Briefing struct {
 	Days                                     int
 	Total, Noise, Real, AutoFixed, Escalated int
-	Recurring                                []Recurring  // most frequent first
-	Incidents                                []Incident   // real and auto-fixed, newest first
-	Pending                                  []Escalation // unacknowledged, oldest first
+	Recurring                                []Recurring    // most frequent first
+	Incidents                                []Incident     // real and auto-fixed, newest first
+	Pending                                  []Escalation   // unacknowledged, oldest first
 	Location                                 *time.Location // of the dates; nil is UTC
 }
 

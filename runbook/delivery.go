@@ -105,3 +105,11 @@ type Delivery struct {
 	User, Thread, Text string
 	Escalation         int64 // 0 if it belongs to none
 }
+
+// An AlertGroup counts the occurrences of a delivery that share a name, a
+// service, a cluster and a severity: a line of a digest.
+type AlertGroup struct {
+	Alert, Service, Cluster string
+	Severity                Severity
+	Count, Firing           int
+}

@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate applies what is missing. Several servers start at once: one migrates,
+// the others find it busy, and Open tries again. goose was chosen over our own loop because it keeps a table of
+// what ran when, which an operator can read, and works on an embedded
+// directory without a tool.
+func migrate(ctx context.Context, db *sql.DB) error {
+	done, err := current(ctx, db)
+	if err != nil || done {
+		return err
+	}
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
+		goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	if err == nil {
+		return nil
+	}
+	if done, lookErr := current(ctx, db); lookErr == nil && done {
+		return nil // another process was faster
+	}
+	return err
+}
+
+// current reports whether the newest embedded migration has run: the common
+// case at start, which must be fast.
+func current(ctx context.Context, db *sql.DB) (bool, error) {
+	var tables int
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'`).Scan(&tables)
+	if err != nil || tables == 0 {
+		return false, err
+	}
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return false, err
+	}
+	var version int
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied = 1`).Scan(&version)
+	return version >= len(files), err
+}
