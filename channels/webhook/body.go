@@ -36,7 +36,7 @@ func newBuffers() *buffers {
 }
 
 func (b *buffers) take() *bytes.Buffer {
-	return b.pool.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
+	return b.pool.Get().(*bytes.Buffer) // the pool holds nothing else
 }
 
 func (b *buffers) put(buf *bytes.Buffer) {

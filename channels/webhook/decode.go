@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -111,10 +112,12 @@ func parse(body []byte) (*envelope, error) {
 		return nil, err
 	case len(bytes.TrimSpace(body)) == 0:
 		return nil, errors.New("the body is empty, want JSON")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("the body is not JSON: it ends too early, at %s", p.at(int64(len(body))))
 	case errors.As(err, &syntax):
 		return nil, fmt.Errorf("the body is not JSON: %w at %s", syntax.Err, p.at(syntax.ByteOffset))
 	}
-	return nil, fmt.Errorf("the body is not JSON: it ends too early, at %s", p.at(int64(len(body))))
+	return nil, fmt.Errorf("read the body: %w", err)
 }
 
 func newDecoder(body []byte) *jsontext.Decoder {
@@ -194,8 +197,8 @@ func (p *parser) field(key string) error {
 
 // count reads a number of alerts; what is none is 0.
 func count(s string) int {
-	var n int
-	if _, err := fmt.Sscan(s, &n); err != nil || n < 0 {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
 		return 0
 	}
 	return n
