@@ -59,10 +59,11 @@ type env struct {
 type pod struct {
 	State    string  `yaml:"state"` // see states
 	Restarts int     `yaml:"restarts"`
-	Since    ago     `yaml:"since"`  // when it was created
-	Last     ago     `yaml:"last"`   // when its last termination ended
-	Exit     int     `yaml:"exit"`   // of the last termination
-	Reason   string  `yaml:"reason"` // of the last termination or of the state
+	Since    ago     `yaml:"since"`   // when it was created
+	Last     ago     `yaml:"last"`    // when its last termination ended
+	Changed  ago     `yaml:"changed"` // when its readiness changed, if nothing ended
+	Exit     int     `yaml:"exit"`    // of the last termination
+	Reason   string  `yaml:"reason"`  // of the last termination or of the state
 	Message  string  `yaml:"message"`
 	Node     string  `yaml:"node"`
 	Events   []event `yaml:"events"`

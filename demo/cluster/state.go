@@ -46,6 +46,9 @@ func (p pod) apply(obj *corev1.Pod, now time.Time) error {
 		Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}},
 	}
 	changed := started
+	if p.Changed > 0 {
+		changed = metav1.NewTime(now.Add(-time.Duration(p.Changed)))
+	}
 	if p.Last > 0 {
 		end := metav1.NewTime(now.Add(-time.Duration(p.Last)))
 		t := &corev1.ContainerStateTerminated{
