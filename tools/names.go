@@ -28,6 +28,11 @@ func checkNames(namespace string, names ...string) error {
 	return errors.Join(errs...)
 }
 
+// withoutKind drops the kind of "deployment/cart".
+func withoutKind(s string) string { return kindPrefix.ReplaceAllString(s, "") }
+
+var kindPrefix = regexp.MustCompile(`^[A-Za-z]+/`)
+
 var doubleDot = regexp.MustCompile(`\.\.`)
 
 // checkSelector parses a label selector.

@@ -32,7 +32,13 @@ func (st *store) log(w http.ResponseWriter, r *http.Request, namespace, pod stri
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "the sample cluster does not change: no follow")
 		return
 	}
-	text, err := st.readLog(namespace, pod, container, q.Get("previous") == "true")
+	previous := q.Get("previous") == "true"
+	if previous && !restarted(o.json, container) {
+		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest,
+			fmt.Sprintf("previous terminated container %q in pod %q not found", container, pod))
+		return
+	}
+	text, err := st.readLog(namespace, pod, container, previous)
 	if err != nil {
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
@@ -55,7 +61,7 @@ func pick(names []string, want, pod string) (string, error) {
 }
 
 // readLog finds the file of the pod or else of its workload. A container that
-// has none has an empty log; one that never stopped has no previous one.
+// has none has an empty log.
 func (st *store) readLog(namespace, pod, container string, previous bool) ([]byte, error) {
 	suffix := container + ".log"
 	if previous {
@@ -67,10 +73,21 @@ func (st *store) readLog(namespace, pod, container string, previous bool) ([]byt
 			return text, err
 		}
 	}
-	if previous {
-		return nil, fmt.Errorf("previous terminated container %q in pod %q not found", container, pod)
-	}
 	return nil, nil
+}
+
+// restarted reports whether there was a container before this one.
+func restarted(pod map[string]any, container string) bool {
+	status, _ := pod["status"].(map[string]any)
+	list, _ := status["containerStatuses"].([]any)
+	for _, c := range list {
+		m, _ := c.(map[string]any)
+		n, _ := m["restartCount"].(float64)
+		if m["name"] == container {
+			return n > 0
+		}
+	}
+	return false
 }
 
 // cut applies the options of a log request in the order that a kubelet does.

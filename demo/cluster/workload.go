@@ -45,7 +45,7 @@ func (st *store) addWorkload(w workload, nodes []node) error {
 			if err != nil {
 				return err
 			}
-			st.addPod(w, obj, nil)
+			st.addTyped(obj) // the logs of the workload are those of the new image
 		}
 	}
 	st.addController(w, ready)
