@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -174,9 +175,12 @@ func connect(cfg *rest.Config, p permit) (*clients, error) {
 
 // explain turns an error of a request to c into what the session can act on.
 func (c *Cluster) explain(doing string, err error) error {
+	var network *net.OpError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &network) && !network.Timeout():
+		return fmt.Errorf("%s in %s: cannot be reached (%v); the API server or the way to it is down, which is a finding", doing, c.Name, network)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%s in %s: the agent may not (%v); its permissions are in deploy/kubernetes", doing, c.Name, err)
 	case apierrors.IsUnauthorized(err):

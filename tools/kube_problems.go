@@ -221,6 +221,9 @@ func (p Problems) writeRest(out *page, shown int) {
 		if len(list) > len(names) {
 			line += fmt.Sprintf(" and %d more", len(list)-len(names))
 		}
+		if list[0].Message != "" {
+			line += "; the first: " + list[0].Message
+		}
 		out.quote(line)
 	}
 }

@@ -34,7 +34,7 @@ var rules = []rule{
 	{"age-secret-key-", regexp.MustCompile(`\bAGE-SECRET-KEY-1[A-Z0-9]+`), "[redacted age key]"},
 	{"eyj", regexp.MustCompile(`\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?`), "[redacted JWT]"},
 	{"://", regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"']*):[^\s@/"']+@`), "${1}:" + redacted + "@"},
-	{"authorization", regexp.MustCompile(`(?i)(authorization["']?\s*[:=]\s*["']?)(?:(basic|bearer|digest|token|negotiate)\s+)?[^\s"',;\[]+`), "${1}${2} " + redacted},
+	{"authorization", regexp.MustCompile(`(?i)(authorization["']?\s*[:=]\s*["']?)(?:(?:basic|bearer|digest|token|negotiate)\s+)?[^\s"',;\[]+`), "${1}" + redacted},
 	{"bearer", regexp.MustCompile(`(?i)\b(bearer)\s+[\w.~+/=-]{12,}`), "${1} " + redacted},
 	{"", regexp.MustCompile(`(?i)\b((?:[\w.-]*[_.-])?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client[_-]?secret|credentials?)(?:[_-]?(?:id|value|base64|b64))?["']?\s*(?:[:=]|=>)\s*)("[^"]*"|'[^']*'|[^\s"',;&})\[\]|]+)`), "${1}" + redacted},
 	{"--pass", regexp.MustCompile(`(--pass(?:word)?)[ =]\S+`), "${1} " + redacted},

@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// A Kind is one resource that the server knows.
+// A kind is one resource that the server knows.
 type kind struct {
 	group, version string
 	kind, plural   string
@@ -71,9 +71,8 @@ func New(now time.Time) http.Handler {
 // Names lists the bundled clusters.
 func Names() []string { return []string{"platform-dev", "platform-prod"} }
 
-// Load reads clusters from files: each folder is one, with cluster.yaml
-// (see [watchkeeper/demo/cluster] data for the form) and an optional logs
-// folder with files NAMESPACE_NAME_CONTAINER.log or .previous.log, where NAME
+// Load reads clusters from files: each folder is one, with a cluster.yaml in
+// the form of the bundled ones (data/) and an optional logs folder with files NAMESPACE_NAME_CONTAINER.log or .previous.log, where NAME
 // is a pod or its workload and a line begins with its age ("12m3s text").
 func Load(now time.Time, files fs.FS) (http.Handler, error) {
 	entries, err := fs.ReadDir(files, ".")

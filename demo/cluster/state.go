@@ -97,23 +97,24 @@ func (p pod) apply(obj *corev1.Pod, now time.Time) error {
 	if !c.Ready {
 		ready = corev1.ConditionFalse
 	}
-	obj.Status.StartTime = &created
-	obj.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodScheduled, Status: scheduled, LastTransitionTime: created},
-		{Type: corev1.PodReady, Status: ready, LastTransitionTime: changed},
-	}
-	if scheduled == corev1.ConditionFalse {
-		obj.Status.Conditions[0].Reason, obj.Status.Conditions[0].Message = "Unschedulable", p.Message
-		return nil
-	}
-	if ready == corev1.ConditionFalse {
-		obj.Status.Conditions[1].Reason = "ContainersNotReady"
-		obj.Status.Conditions[1].Message = fmt.Sprintf("containers with unready status: [%s]", c.Name)
-	}
-	if p.State != "evicted" {
+	if scheduled == corev1.ConditionTrue && p.State != "evicted" {
 		obj.Status.ContainerStatuses = []corev1.ContainerStatus{c}
 	}
+	obj.Status.StartTime = &created
+	obj.Status.Conditions = p.conditions(scheduled, ready, created, changed, c.Name)
 	return nil
+}
+
+// conditions of a pod.
+func (p pod) conditions(scheduled, ready corev1.ConditionStatus, created, changed metav1.Time, container string) []corev1.PodCondition {
+	s := corev1.PodCondition{Type: corev1.PodScheduled, Status: scheduled, LastTransitionTime: created}
+	r := corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: changed}
+	if scheduled == corev1.ConditionFalse {
+		s.Reason, s.Message = "Unschedulable", p.Message
+	} else if ready == corev1.ConditionFalse {
+		r.Reason, r.Message = "ContainersNotReady", fmt.Sprintf("containers with unready status: [%s]", container)
+	}
+	return []corev1.PodCondition{s, r}
 }
 
 func podReady(p corev1.Pod) bool {
