@@ -48,9 +48,21 @@ func (st *store) addWorkload(w workload, nodes []node) error {
 			st.addTyped(obj) // the logs of the workload are those of the new image
 		}
 	}
+	w.Replicas -= leftovers(w)
 	st.addController(w, ready)
 	st.addEvents(w.Events, corev1.ObjectReference{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, APIVersion: "apps/v1"})
 	return nil
+}
+
+// leftovers are pods that the controller has replaced already.
+func leftovers(w workload) int {
+	n := 0
+	for _, p := range w.Pods {
+		if w.Kind != "Job" && (p.State == "evicted" || p.State == "terminating") {
+			n++
+		}
+	}
+	return n
 }
 
 func (st *store) addPod(w workload, p corev1.Pod, events []event) {

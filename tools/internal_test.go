@@ -1,8 +1,12 @@
 package tools
 
 import (
+	"context"
 	"net/http"
+	"strings"
 	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // The gate is tested from inside: no tool of this package sends what it
@@ -42,5 +46,33 @@ func TestReadingGate(t *testing.T) {
 				t.Errorf("reads(%s %s) = %v, want allowed: %v", tt.method, tt.url, err, tt.ok)
 			}
 		})
+	}
+}
+
+func TestPanicIsAFailedResult(t *testing.T) {
+	type args struct{}
+	st := tool("boom", "", readOnly, func(context.Context, args) (string, error) { panic("no </channel> here") })
+	res, err := st.Handler(t.Context(), mcp.CallToolRequest{})
+	if err != nil || !res.IsError {
+		t.Fatalf("Handler = %v, %v, want a failed result", res, err)
+	}
+	got := res.Content[0].(mcp.TextContent).Text
+	if want := "boom: internal error, please report it: no ‹/channel› here"; got != want {
+		t.Errorf("text = %q, want %q", got, want)
+	}
+}
+
+func TestOutputIsBounded(t *testing.T) {
+	type args struct{}
+	st := tool("flood", "", readOnly, func(context.Context, args) (string, error) {
+		return strings.Repeat("a line of é\n", 10000), nil
+	})
+	res, err := st.Handler(t.Context(), mcp.CallToolRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := res.Content[0].(mcp.TextContent).Text
+	if len(got) > maxTokens*bytesPerToken || !strings.Contains(got, "more lines; ask for less at a time]") {
+		t.Errorf("output of %d bytes ends in %q", len(got), got[len(got)-80:])
 	}
 }
