@@ -24,10 +24,10 @@ type fakeProcess struct {
 	observe func(session.Output)
 	script  func(p *fakeProcess, text string)
 	end     chan error
-	mute    bool // answers no control request
-	status  string
 
 	mu        sync.Mutex
+	mute      bool   // answers no control request
+	status    string // of the server
 	got       []string
 	reconnect []string
 }
@@ -50,11 +50,14 @@ func (p *fakeProcess) Run(ctx context.Context) error {
 }
 
 func (p *fakeProcess) Servers(ctx context.Context) ([]session.ServerStatus, error) {
-	if p.mute {
+	p.mu.Lock()
+	mute, status := p.mute, p.status
+	p.mu.Unlock()
+	if mute {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return []session.ServerStatus{{Name: "slack", Status: p.status}}, nil
+	return []session.ServerStatus{{Name: "slack", Status: status}}, nil
 }
 
 func (p *fakeProcess) Reconnect(_ context.Context, server string) error {
@@ -66,6 +69,13 @@ func (p *fakeProcess) Reconnect(_ context.Context, server string) error {
 
 func (p *fakeProcess) Stderr() string { return "last words" }
 func (p *fakeProcess) PID() int       { return p.pid }
+
+// become changes what the CLI answers to control requests.
+func (p *fakeProcess) become(status string, mute bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status, p.mute = status, mute
+}
 
 func (p *fakeProcess) turn() {
 	p.observe(session.Init{SessionID: "s"})
@@ -167,6 +177,12 @@ func (h *house) last() *fakeProcess {
 	return h.processes[len(h.processes)-1]
 }
 
+// pass lets fake time pass, and everything that falls due in it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func obedient(p *fakeProcess, _ string) { p.turn() }
 
 func TestSessionIsBriefedAndTakesPushes(t *testing.T) {
@@ -182,7 +198,7 @@ func TestSessionIsBriefedAndTakesPushes(t *testing.T) {
 		if diff := cmp.Diff([]string{"briefing", "event"}, h.last().got); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
-		time.Sleep(95 * time.Second)
+		pass(95 * time.Second)
 		if h.store.beats != 3 {
 			t.Errorf("%d heartbeats in 95 s, want 3", h.store.beats)
 		}
@@ -211,7 +227,7 @@ func TestSessionIsNotUpBeforeTheModelAnswers(t *testing.T) {
 func TestCrashesAreRestartedMoreAndMoreSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, _ string) { p.end <- errors.New("exit status 1") })
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(h.starts); n < 12 || n > 25 {
 			t.Fatalf("%d starts in an hour, want few", n)
 		}
@@ -235,12 +251,12 @@ func TestLongSessionForgetsEarlierCrashes(t *testing.T) {
 				p.end <- nil
 			}
 		})
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if len(h.starts) != 8 {
 			t.Fatalf("%d starts, want 8", len(h.starts))
 		}
 		h.last().end <- errors.New("killed")
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if len(h.starts) != 9 {
 			t.Errorf("no restart within 2 s after a long session")
 		}
@@ -287,8 +303,7 @@ func TestEndsAreTold(t *testing.T) {
 				if err := h.Push(t.Context(), "event"); !errors.Is(err, session.ErrNoSession) {
 					t.Errorf("Push() = %v, want ErrNoSession", err)
 				}
-				time.Sleep(tt.most)
-				synctest.Wait()
+				pass(tt.most)
 				if st := h.State(); st.Phase != session.Up || st.Cause != "" {
 					t.Errorf("state after the pause = %+v, want up", st)
 				}
@@ -315,7 +330,7 @@ func TestFailedTurnIsTakenUpAgain(t *testing.T) {
 		if err := h.Push(t.Context(), "event"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		got := h.last().got
 		if len(h.processes) != 1 || len(got) != 3 || !strings.HasPrefix(got[2], "The last turn was cut off by an error of the API (server_error text).") {
 			t.Errorf("messages = %q, want one that wakes the model", got)
@@ -326,8 +341,7 @@ func TestFailedTurnIsTakenUpAgain(t *testing.T) {
 func TestSessionThatOnlyFailsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, _ string) { p.fail("server_error") })
-		time.Sleep(65 * time.Second) // 20 s and 40 s between three turns
-		synctest.Wait()
+		pass(65 * time.Second) // 20 s and 40 s between three turns
 		if len(h.processes) != 2 || len(h.store.ended) != 1 || !strings.Contains(h.store.ended[0], "failing") {
 			t.Errorf("%d sessions, ends %q, want the first given up as failing", len(h.processes), h.store.ended)
 		}
@@ -336,8 +350,8 @@ func TestSessionThatOnlyFailsIsGivenUp(t *testing.T) {
 
 func TestSilentCLIIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := supervise(t, func(p *fakeProcess, _ string) { p.mute = p.pid == 1; p.turn() })
-		time.Sleep(3 * time.Minute)
+		h := supervise(t, func(p *fakeProcess, _ string) { p.become("connected", p.pid == 1); p.turn() })
+		pass(3 * time.Minute)
 		if len(h.processes) != 2 || !strings.Contains(strings.Join(h.store.ended, " "), "hung") {
 			t.Errorf("%d sessions, ends %q", len(h.processes), h.store.ended)
 		}
@@ -346,9 +360,8 @@ func TestSilentCLIIsReplaced(t *testing.T) {
 
 func TestFailedServerIsReconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := supervise(t, func(p *fakeProcess, _ string) { p.turn(); p.status = "failed" })
-		time.Sleep(35 * time.Second)
-		synctest.Wait()
+		h := supervise(t, func(p *fakeProcess, _ string) { p.turn(); p.become("failed", false) })
+		pass(35 * time.Second)
 		if got := h.last().reconnect; len(got) != 1 || got[0] != "slack" {
 			t.Errorf("reconnected %q, want slack", got)
 		}
@@ -369,8 +382,7 @@ func TestMissingProgramIsTriedAgain(t *testing.T) {
 		if st := h.State(); st.Cause != session.NoCLI || st.Phase != session.Waiting {
 			t.Fatalf("state = %+v, want waiting for the program", st)
 		}
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
+		pass(2 * time.Minute)
 		if h.Session() == 0 {
 			t.Errorf("state = %+v, want up", h.State())
 		}
@@ -416,11 +428,11 @@ func TestRestartWaitsForWork(t *testing.T) {
 			t.Errorf("state = %+v, want draining, without pushes", st)
 		}
 		close(drained)
-		time.Sleep(59 * time.Second)
+		pass(59 * time.Second)
 		if len(h.processes) != 1 {
 			t.Error("restarted while a sub-agent worked")
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if err := <-done; err != nil {
 			t.Errorf("Restart() = %v", err)
 		}
@@ -449,6 +461,7 @@ func TestRestartDoesNotWaitForEver(t *testing.T) {
 		if err := h.Restart(ctx); err != nil {
 			t.Errorf("Restart() = %v", err)
 		}
+		synctest.Wait()
 		if d := time.Since(began); d < 10*time.Minute || d > 11*time.Minute {
 			t.Errorf("restarted after %s, want at the limit", d)
 		}
