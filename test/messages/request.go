@@ -110,6 +110,10 @@ func (r Request) System() string {
 	return strings.Join(parts, "\n")
 }
 
+// midTurn opens the system message by which the CLI hands over what the user
+// said while the model was at work.
+const midTurn = "The user sent a new message while you were working:"
+
 // lastTurn is what the user side said after the model's last turn.
 func (r Request) lastTurn() content {
 	var turn content
@@ -117,7 +121,7 @@ func (r Request) lastTurn() content {
 		if m.Role == "assistant" {
 			break
 		}
-		if m.Role == "user" {
+		if m.Role == "user" || strings.HasPrefix(m.Content.text(), midTurn) {
 			turn = append(slices.Clone(m.Content), turn...)
 		}
 	}
