@@ -1,0 +1,32 @@
+package claude_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"watchkeeper/channels"
+	"watchkeeper/mcptool"
+)
+
+// TestMain lets the test binary play an MCP server of the session.
+func TestMain(m *testing.M) {
+	if os.Getenv("CLAUDE_TEST_ROLE") != "server" {
+		os.Exit(m.Run())
+	}
+	type args struct {
+		Delivery string `json:"delivery"`
+	}
+	answer := func(_ context.Context, in args) (string, error) { return "HISTORY of " + in.Delivery, nil }
+	s := channels.NewServer("sre-tools", "test", "stand-in",
+		mcptool.New("incident_history", "History of an alert.", mcptool.ReadOnly(), answer),
+		mcptool.New("restart_deployment", "Restarts.", []mcp.ToolOption{}, answer))
+	if err := channels.Serve(context.Background(), s, os.Stdin, os.Stdout, slog.New(slog.DiscardHandler)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
