@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// DefaultTools are the built-in tools that a session gets when a [Command]
+// defaultTools are the built-in tools that a session gets when a [Command]
 // names none. Naming them is a wall that holds whatever the settings say: there
 // is no Bash, Edit, Write or web access to permit. ToolSearch finds the
 // deferred tools of the servers.
@@ -17,7 +17,7 @@ var defaultTools = []string{"Agent", "Read", "ToolSearch"}
 
 // A Command says how the CLI is started in stream mode.
 type Command struct {
-	Path      string   // of the CLI; a bare name is looked up in PATH by the caller
+	Path      string   // of the CLI; a bare name is looked up in our own PATH
 	Dir       string   // the workspace, with CLAUDE.md, .claude and playbooks
 	Env       []string // the whole environment, see [Environ]
 	MCPConfig string   // absolute path of the file that [WriteMCPConfig] wrote
