@@ -5,26 +5,28 @@
 // a default, so an empty or absent file is valid. Secrets come only from the
 // environment, or from the file that NAME_FILE names; the package reads no
 // environment itself, cmd passes a lookup function.
+//
+// The types of this file are the one source of the format: their tags give
+// the keys (yaml), the rules (check, see check.go) and the words for people
+// (jsonschema). [Load], [Schema] and [Reference] are all made from them.
 package config
 
 import (
-	"time"
-
 	"watchkeeper/runbook"
 	"watchkeeper/secret"
 )
 
 // A Config is the whole configuration after defaults and validation.
 type Config struct {
-	Listen   string             `yaml:"listen"`
-	OnCall   OnCall             `yaml:"oncall"`
-	Clusters map[string]Cluster `yaml:"clusters"`
-	Webhook  Webhook            `yaml:"webhook"`
-	Policy   Policy             `yaml:"policy"`
-	SigNoz   SigNoz             `yaml:"signoz"`
-	GitLab   GitLab             `yaml:"gitlab"`
-	Slack    Slack              `yaml:"slack"`
-	Session  Session            `yaml:"session"`
+	Listen   string             `yaml:"listen"   check:"address" jsonschema:"address of the intake; beyond loopback it needs WATCHKEEPER_WEBHOOK_TOKEN or WATCHKEEPER_WEBHOOK_HMAC_SECRET"`
+	OnCall   OnCall             `yaml:"oncall"   jsonschema:"who is reached, and when"`
+	Clusters map[string]Cluster `yaml:"clusters" keys:"name" jsonschema:"the clusters, by the name that tools and people use"`
+	Webhook  Webhook            `yaml:"webhook"  jsonschema:"how alerts are read; an empty list means the built-in keys"`
+	Policy   Policy             `yaml:"policy"   jsonschema:"what was decided beforehand"`
+	SigNoz   SigNoz             `yaml:"signoz"   jsonschema:"logs, traces and metrics; the key is SIGNOZ_API_KEY"`
+	GitLab   GitLab             `yaml:"gitlab"   jsonschema:"merge requests and deployments; the token is GITLAB_TOKEN"`
+	Slack    Slack              `yaml:"slack"    jsonschema:"the way to people; the tokens are SLACK_BOT_TOKEN and SLACK_APP_TOKEN"`
+	Session  Session            `yaml:"session"  jsonschema:"the Claude Code session"`
 
 	Secrets Secrets `yaml:"-"`
 	Path    string  `yaml:"-"` // absolute path of the file; "" if there is none
@@ -32,39 +34,39 @@ type Config struct {
 
 // OnCall names the people who are reached.
 type OnCall struct {
-	SlackUser       string `yaml:"slack_user"`
-	QuietHours      Hours  `yaml:"quiet_hours"` // holds back what is not critical
-	Second          string `yaml:"second"`
-	SecondAfterNags int    `yaml:"second_after_nags"` // default 6
+	SlackUser       string `yaml:"slack_user"        check:"slack_user" jsonschema:"Slack user ID of the person on call"`
+	QuietHours      Hours  `yaml:"quiet_hours"       jsonschema:"hours in which what is not critical is held back; empty means never"`
+	Second          string `yaml:"second"            check:"slack_user" jsonschema:"Slack user ID of the person who is called when the first does not answer"`
+	SecondAfterNags int    `yaml:"second_after_nags" check:"positive"   jsonschema:"nags without an answer after which the second person is called"`
 }
 
 // A Cluster is one Kubernetes cluster, by the name that tools and people use.
 type Cluster struct {
-	Context    string      `yaml:"context"`    // in the kubeconfig; default: the cluster's name
-	Kubeconfig string      `yaml:"kubeconfig"` // default: KUBECONFIG, then ~/.kube/config
-	Env        runbook.Env `yaml:"env"`        // prod, dev; default unknown, treated as prod
-	Aliases    []string    `yaml:"aliases"`    // other values of the cluster label
+	Context    string      `yaml:"context"    jsonschema:"context in the kubeconfig; default: the cluster's name"`
+	Kubeconfig string      `yaml:"kubeconfig" jsonschema:"path of the kubeconfig; default: KUBECONFIG, else ~/.kube/config"`
+	Env        runbook.Env `yaml:"env"        check:"env"  jsonschema:"kind of the cluster; one that is not given is treated as prod"`
+	Aliases    []string    `yaml:"aliases"    check:"some" jsonschema:"other values of an alert's cluster label that mean this cluster; case does not matter"`
 }
 
 // Webhook tells how alerts are read. Each list is tried in order; the first
 // label (or annotation) that is present wins. Empty lists mean the defaults.
 type Webhook struct {
-	NameKeys        []string `yaml:"name_keys"`
-	SeverityKeys    []string `yaml:"severity_keys"`
-	ServiceKeys     []string `yaml:"service_keys"`
-	ClusterKeys     []string `yaml:"cluster_keys"`
-	NamespaceKeys   []string `yaml:"namespace_keys"`
-	EnvironmentKeys []string `yaml:"environment_keys"`
-	HMACHeader      string   `yaml:"hmac_header"`           // default X-Grafana-Alerting-Signature
-	HMACTimestamp   string   `yaml:"hmac_timestamp_header"` // "" if the sender signs the body alone
+	NameKeys        []string `yaml:"name_keys"        check:"some" jsonschema:"labels that hold the alert's name, first match wins"`
+	SeverityKeys    []string `yaml:"severity_keys"    check:"some" jsonschema:"labels that hold the severity"`
+	ServiceKeys     []string `yaml:"service_keys"     check:"some" jsonschema:"labels that hold the service"`
+	ClusterKeys     []string `yaml:"cluster_keys"     check:"some" jsonschema:"labels that hold the cluster"`
+	NamespaceKeys   []string `yaml:"namespace_keys"   check:"some" jsonschema:"labels that hold the namespace"`
+	EnvironmentKeys []string `yaml:"environment_keys" check:"some" jsonschema:"labels that hold the environment, for clusters that are not configured"`
+	HMACHeader      string   `yaml:"hmac_header"           check:"header"          jsonschema:"header with the HMAC-SHA256 of the body"`
+	HMACTimestamp   string   `yaml:"hmac_timestamp_header" check:"optional_header" jsonschema:"header with the time that is signed too; empty if the sender signs the body alone"`
 }
 
 // Policy is what the operator decided beforehand; see [runbook.Policy].
 type Policy struct {
-	ProtectedNamespaces []string        `yaml:"protected_namespaces"`
-	KnownNoise          []runbook.Match `yaml:"known_noise"`
-	EscalateAlways      []runbook.Match `yaml:"escalate_always"`
-	Writes              Writes          `yaml:"writes"`
+	ProtectedNamespaces []string        `yaml:"protected_namespaces" check:"glob" jsonschema:"namespaces in which nothing is ever changed"`
+	KnownNoise          []runbook.Match `yaml:"known_noise"     jsonschema:"alerts that are noise, unless they are critical on prod"`
+	EscalateAlways      []runbook.Match `yaml:"escalate_always" jsonschema:"alerts that go to a person, whatever the investigation finds"`
+	Writes              Writes          `yaml:"writes"          jsonschema:"bounds of what the session may change"`
 }
 
 // Rules returns the part that the rules of runbook need.
@@ -72,57 +74,59 @@ func (p Policy) Rules() runbook.Policy {
 	return runbook.Policy{ProtectedNamespaces: p.ProtectedNamespaces, KnownNoise: p.KnownNoise, EscalateAlways: p.EscalateAlways}
 }
 
-// Writes bounds what the session may change in an hour.
+// Writes bounds what the session may change in an hour. 0 means nothing.
 type Writes struct {
-	PerHour          int `yaml:"per_hour"`            // default 10
-	PerTargetPerHour int `yaml:"per_target_per_hour"` // default 2
+	PerHour          int `yaml:"per_hour"            check:"count" jsonschema:"writes to all clusters in an hour; 0 allows none"`
+	PerTargetPerHour int `yaml:"per_target_per_hour" check:"count" jsonschema:"writes to one object in an hour; 0 allows none"`
 }
 
 // SigNoz is where logs, traces and metrics are; the key is SIGNOZ_API_KEY.
+// URL has no slash at its end; "" means that there is no SigNoz.
 type SigNoz struct {
-	URL string `yaml:"url"`
+	URL string `yaml:"url" check:"url" jsonschema:"address of SigNoz; empty if there is none"`
 }
 
-// GitLab is where merge requests are; the token is GITLAB_TOKEN.
+// GitLab is where merge requests are; the token is GITLAB_TOKEN. URL has no
+// slash at its end; "" means that there is no GitLab.
 type GitLab struct {
-	URL      string            `yaml:"url"`
-	Projects map[string]string `yaml:"projects"` // service → project path
+	URL      string            `yaml:"url"      check:"url"     jsonschema:"address of GitLab; empty if there is none"`
+	Projects map[string]string `yaml:"projects" check:"project" keys:"some" jsonschema:"project path of each service"`
 }
 
-// Slack is where people are; the tokens are SLACK_BOT_TOKEN and SLACK_APP_TOKEN.
+// Slack is where people are; the tokens are SLACK_BOT_TOKEN and
+// SLACK_APP_TOKEN. APIURL ends with a slash.
 type Slack struct {
-	APIURL string `yaml:"api_url"` // default https://slack.com/api/
+	APIURL string `yaml:"api_url" check:"required_url" jsonschema:"address of Slack's Web API; can point at a local fake"`
 }
 
 // Session tells how the Claude Code session is run.
 type Session struct {
-	Mode          string `yaml:"mode"`       // auto, channels, stream or responder; default auto
-	RestartAt     Clock  `yaml:"restart_at"` // default 04:00 UTC
-	Claude        string `yaml:"claude"`     // the CLI's name or path; default claude
-	Model         string `yaml:"model"`      // "" is the CLI's default
-	SubAgentModel string `yaml:"sub_agent_model"`
+	Mode          string `yaml:"mode"            check:"mode" jsonschema:"how events reach the model: channels, else stream, else no model at all (responder); auto takes the first that works"`
+	RestartAt     Clock  `yaml:"restart_at"      jsonschema:"time of the daily restart with a fresh context"`
+	Claude        string `yaml:"claude"          check:"some" jsonschema:"name or path of the Claude Code CLI"`
+	Model         string `yaml:"model"           jsonschema:"model of the dispatcher; empty is the CLI's default"`
+	SubAgentModel string `yaml:"sub_agent_model" jsonschema:"model of the sub-agents; empty is the CLI's default"`
 }
 
 // Secrets come from the environment, or from the files that NAME_FILE names.
+// One that is not given is the zero Value.
 type Secrets struct {
-	WebhookToken secret.Value // WATCHKEEPER_WEBHOOK_TOKEN: Bearer, or the password of Basic
-	WebhookHMAC  secret.Value // WATCHKEEPER_WEBHOOK_HMAC_SECRET
-	SlackBot     secret.Value // SLACK_BOT_TOKEN
-	SlackApp     secret.Value // SLACK_APP_TOKEN
-	SigNoz       secret.Value // SIGNOZ_API_KEY
-	GitLab       secret.Value // GITLAB_TOKEN
+	WebhookToken secret.Value `env:"WATCHKEEPER_WEBHOOK_TOKEN"       jsonschema:"what senders present as a Bearer token or as the password of Basic"`
+	WebhookHMAC  secret.Value `env:"WATCHKEEPER_WEBHOOK_HMAC_SECRET" jsonschema:"key of the signatures that senders put into webhook.hmac_header"`
+	SlackBot     secret.Value `env:"SLACK_BOT_TOKEN"                 jsonschema:"token of the Slack app's bot (xoxb-…)"`
+	SlackApp     secret.Value `env:"SLACK_APP_TOKEN"                 jsonschema:"app-level token for Socket Mode (xapp-…)"`
+	SigNoz       secret.Value `env:"SIGNOZ_API_KEY"                  jsonschema:"key of the SigNoz API"`
+	GitLab       secret.Value `env:"GITLAB_TOKEN"                    jsonschema:"GitLab token with the scope read_api"`
 }
 
-// A Clock is a time of day in a time zone, written "04:00 Europe/Paris"; no
-// zone means UTC. The zero Clock is midnight UTC.
-type Clock struct {
-	Hour, Minute int
-	Location     *time.Location // nil is UTC
-}
-
-// Hours is a span of the day in a time zone, written "22:00-07:00
-// Europe/Paris"; it may cross midnight. The zero Hours is never.
-type Hours struct {
-	From, To Clock
-	Set      bool
+// Default returns the configuration of an empty file without secrets.
+func Default() Config {
+	return Config{
+		Listen:  "127.0.0.1:8788",
+		OnCall:  OnCall{SecondAfterNags: 6},
+		Webhook: Webhook{HMACHeader: "X-Grafana-Alerting-Signature"},
+		Policy:  Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
+		Slack:   Slack{APIURL: "https://slack.com/api/"},
+		Session: Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude"},
+	}
 }
