@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,33 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+func (h *house) first() *fakeProcess {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.processes[0]
+}
+
+// count is how many sessions were started.
+func (h *house) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.processes)
+}
+
+// ends is how they ended, as recorded.
+func (h *house) ends() []string {
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	return slices.Clone(h.store.ended)
+}
+
+// messages are those that p was sent.
+func (p *fakeProcess) messages() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.got)
+}
+
 func obedient(p *fakeProcess, _ string) { p.turn() }
 
 func TestSessionIsBriefedAndTakesPushes(t *testing.T) {
@@ -195,7 +223,7 @@ func TestSessionIsBriefedAndTakesPushes(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"briefing", "event"}, h.last().got); diff != "" {
+		if diff := cmp.Diff([]string{"briefing", "event"}, h.last().messages()); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
 		pass(95 * time.Second)
@@ -228,7 +256,7 @@ func TestCrashesAreRestartedMoreAndMoreSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, _ string) { p.end <- errors.New("exit status 1") })
 		pass(time.Hour)
-		if n := len(h.starts); n < 12 || n > 25 {
+		if n := h.count(); n < 12 || n > 25 {
 			t.Fatalf("%d starts in an hour, want few", n)
 		}
 		if first := h.starts[1]; first > 2*time.Second {
@@ -237,7 +265,7 @@ func TestCrashesAreRestartedMoreAndMoreSlowly(t *testing.T) {
 		if gap := h.starts[11] - h.starts[10]; gap < 3*time.Minute || gap > 7*time.Minute {
 			t.Errorf("late gap = %s, want about 5 minutes", gap)
 		}
-		if got, want := h.store.ended[0], "1 crashed: exit status 1: last words"; got != want {
+		if got, want := h.ends()[0], "1 crashed: exit status 1: last words"; got != want {
 			t.Errorf("first end = %q, want %q", got, want)
 		}
 	})
@@ -252,12 +280,12 @@ func TestLongSessionForgetsEarlierCrashes(t *testing.T) {
 			}
 		})
 		pass(10 * time.Minute)
-		if len(h.starts) != 8 {
-			t.Fatalf("%d starts, want 8", len(h.starts))
+		if h.count() != 8 {
+			t.Fatalf("%d starts, want 8", h.count())
 		}
 		h.last().end <- errors.New("killed")
 		pass(2 * time.Second)
-		if len(h.starts) != 9 {
+		if h.count() != 9 {
 			t.Errorf("no restart within 2 s after a long session")
 		}
 	})
@@ -331,8 +359,8 @@ func TestFailedTurnIsTakenUpAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		got := h.last().got
-		if len(h.processes) != 1 || len(got) != 3 || !strings.HasPrefix(got[2], "The last turn was cut off by an error of the API (server_error text).") {
+		got := h.last().messages()
+		if h.count() != 1 || len(got) != 3 || !strings.HasPrefix(got[2], "The last turn was cut off by an error of the API (server_error text).") {
 			t.Errorf("messages = %q, want one that wakes the model", got)
 		}
 	})
@@ -342,8 +370,8 @@ func TestSessionThatOnlyFailsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, _ string) { p.fail("server_error") })
 		pass(65 * time.Second) // 20 s and 40 s between three turns
-		if len(h.processes) != 2 || len(h.store.ended) != 1 || !strings.Contains(h.store.ended[0], "failing") {
-			t.Errorf("%d sessions, ends %q, want the first given up as failing", len(h.processes), h.store.ended)
+		if h.count() != 2 || len(h.ends()) != 1 || !strings.Contains(h.ends()[0], "failing") {
+			t.Errorf("%d sessions, ends %q, want the first given up as failing", h.count(), h.ends())
 		}
 	})
 }
@@ -352,8 +380,8 @@ func TestSilentCLIIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, _ string) { p.become("connected", p.pid == 1); p.turn() })
 		pass(3 * time.Minute)
-		if len(h.processes) != 2 || !strings.Contains(strings.Join(h.store.ended, " "), "hung") {
-			t.Errorf("%d sessions, ends %q", len(h.processes), h.store.ended)
+		if h.count() != 2 || !strings.Contains(strings.Join(h.ends(), " "), "hung") {
+			t.Errorf("%d sessions, ends %q", h.count(), h.ends())
 		}
 	})
 }
@@ -395,7 +423,7 @@ func TestSessionThatIsNotRecordedDoesNotRun(t *testing.T) {
 		if st := h.State(); st.Phase != session.Waiting || !strings.Contains(st.Detail, "disk full") {
 			t.Errorf("state = %+v", st)
 		}
-		if got := h.processes[0].got; len(got) != 0 {
+		if got := h.first().messages(); len(got) != 0 {
 			t.Errorf("messages = %q, want none", got)
 		}
 	})
@@ -429,7 +457,7 @@ func TestRestartWaitsForWork(t *testing.T) {
 		}
 		close(drained)
 		pass(59 * time.Second)
-		if len(h.processes) != 1 {
+		if h.count() != 1 {
 			t.Error("restarted while a sub-agent worked")
 		}
 		pass(5 * time.Second)
@@ -437,8 +465,8 @@ func TestRestartWaitsForWork(t *testing.T) {
 			t.Errorf("Restart() = %v", err)
 		}
 		synctest.Wait()
-		if st := h.State(); len(h.processes) != 2 || st.Phase != session.Up || h.store.ended[0] != "1 restarted" {
-			t.Errorf("state = %+v, ends %q, want a second session", st, h.store.ended)
+		if st := h.State(); h.count() != 2 || st.Phase != session.Up || h.ends()[0] != "1 restarted" {
+			t.Errorf("state = %+v, ends %q, want a second session", st, h.ends())
 		}
 	})
 }
@@ -466,8 +494,8 @@ func TestRestartDoesNotWaitForEver(t *testing.T) {
 			t.Errorf("restarted after %s, want at the limit", d)
 		}
 		synctest.Wait()
-		if len(h.processes) != 2 {
-			t.Errorf("%d sessions, want 2", len(h.processes))
+		if h.count() != 2 {
+			t.Errorf("%d sessions, want 2", h.count())
 		}
 	})
 }
