@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,8 +34,10 @@ func checkOf(name string) check {
 	case "mode":
 		return oneOf("auto", "channels", "stream", "responder")
 	case "url":
-		return check{kind: "URL", want: "an http or https URL without a user", private: true, pattern: "^(https?://.*)?$",
-			ok: func(s string) bool { return s == "" || validURL(s) }}
+		return check{
+			kind: "URL", want: "an http or https URL without a user", private: true, pattern: "^(https?://.*)?$",
+			ok: func(s string) bool { return s == "" || validURL(s) },
+		}
 	case "required_url":
 		return check{kind: "URL", want: "an http or https URL without a user", private: true, pattern: "^https?://", ok: validURL}
 	case "slack_user":
@@ -48,11 +51,15 @@ func checkOf(name string) check {
 	case "optional_header":
 		return matching("header", "the name of an HTTP header", `^[A-Za-z0-9-]*$`)
 	case "some":
-		return check{kind: "text", want: "a text that is not empty", pattern: `\S`,
-			ok: func(s string) bool { return strings.TrimSpace(s) != "" }}
+		return check{
+			kind: "text", want: "a text that is not empty", pattern: `\S`,
+			ok: func(s string) bool { return strings.TrimSpace(s) != "" },
+		}
 	case "glob":
-		return check{kind: "glob", want: `a glob such as "tenant-test-*"`, pattern: ".",
-			ok: func(s string) bool { return s != "" && runbook.ValidGlob(s) == nil }}
+		return check{
+			kind: "glob", want: `a glob such as "tenant-test-*"`, pattern: ".",
+			ok: func(s string) bool { return s != "" && runbook.ValidGlob(s) == nil },
+		}
 	case "positive":
 		return check{kind: "number", want: "a number from 1", min: 1}
 	case "count":
@@ -63,15 +70,10 @@ func checkOf(name string) check {
 
 func oneOf(words ...string) check {
 	want := "one of " + strings.Join(words, ", ")
-	return check{kind: strings.Join(words, ", "), want: want, enum: words,
-		ok: func(s string) bool {
-			for _, w := range words {
-				if s == w {
-					return true
-				}
-			}
-			return false
-		}}
+	return check{
+		kind: strings.Join(words, ", "), want: want, enum: words,
+		ok: func(s string) bool { return slices.Contains(words, s) },
+	}
 }
 
 func matching(kind, want, pattern string) check {

@@ -102,7 +102,7 @@ func (d *document) value(n *yaml.Node, v reflect.Value, path string, r rules) {
 	if n.ShortTag() == "!!null" {
 		return // a key without a value keeps its default
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		d.text(n, u, path)
 		return
 	}
@@ -132,7 +132,7 @@ func (d *document) object(n *yaml.Node, v reflect.Value, path string) {
 		}
 		d.value(val, v.FieldByIndex(fields[i].index), at, fields[i].rules)
 	})
-	if m, ok := v.Interface().(runbook.Match); ok && m.Empty() && len(d.mistakes) == before {
+	if m, ok := reflect.TypeAssert[runbook.Match](v); ok && m.Empty() && len(d.mistakes) == before {
 		d.wrong(n.Line, path, "matches every alert; want at least one of alert, service, cluster, category")
 	}
 }

@@ -76,8 +76,7 @@ func readSecretFile(path string) ([]byte, error) {
 }
 
 func withoutPath(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}
 	return err
