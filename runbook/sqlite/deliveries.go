@@ -156,44 +156,46 @@ func (s *Store) Requeue(ctx context.Context, channel string, session int64, now 
 }
 
 // Expire queues again what was pushed and not claimed within ClaimWithin, and
-// reminds of what was claimed and not decided within DecideWithin. What has had
-// its share of both is returned: a human must be paged for it.
-func (s *Store) Expire(ctx context.Context, channel string, now time.Time) (overdue []runbook.Delivery, err error) {
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		late, err := collect(ctx, tx, func(r *sql.Rows) (deliveryRow, error) { return scanDelivery(r) },
-			`SELECT `+deliveryColumns+` FROM deliveries WHERE channel = ? AND paged_at = 0 AND
-			 (state = 'pushed' AND pushed_at <= ? OR state = 'claimed' AND claimed_at <= ?)`,
-			channel, ms(now.Add(-runbook.ClaimWithin)), ms(now.Add(-runbook.DecideWithin)))
+// what was claimed and not decided within DecideWithin, as a reminder. What has
+// had its share of both is left for [Store.Overdue].
+func (s *Store) Expire(ctx context.Context, channel string, now time.Time) error {
+	var late bool // asked first: a look must not cost a write, the pump looks often
+	err := s.read.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pushed' AND pushed_at <= ?1 AND channel = ?3
+		  OR state = 'claimed' AND claimed_at <= ?2 AND channel = ?3)`,
+		ms(now.Add(-runbook.ClaimWithin)), ms(now.Add(-runbook.DecideWithin)), channel).Scan(&late)
+	if err != nil || !late {
+		return explain(err)
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			UPDATE deliveries SET state = 'queued', due_at = ?
+			WHERE state = 'pushed' AND pushed_at <= ? AND pushes < ? AND paged_at = 0 AND channel = ?`,
+			ms(now), ms(now.Add(-runbook.ClaimWithin)), runbook.MaxPushes, channel)
 		if err != nil {
 			return err
 		}
-		for _, d := range late {
-			over, err := again(ctx, tx, d, now)
-			if err != nil {
-				return err
-			}
-			if over {
-				overdue = append(overdue, d.Delivery)
-			}
-		}
-		return nil
+		_, err = tx.ExecContext(ctx, `
+			UPDATE deliveries SET state = 'queued', due_at = ?, reminders = reminders + 1
+			WHERE state = 'claimed' AND claimed_at <= ? AND reminders < ? AND paged_at = 0 AND channel = ?`,
+			ms(now), ms(now.Add(-runbook.DecideWithin)), runbook.MaxReminders, channel)
+		return err
 	})
-	return overdue, err
 }
 
-// again queues d once more, or reports that it has had its share.
-func again(ctx context.Context, tx *sql.Tx, d deliveryRow, now time.Time) (over bool, err error) {
-	query := `UPDATE deliveries SET state = 'queued', due_at = ? WHERE id = ?`
-	if d.State == runbook.Claimed {
-		query = `UPDATE deliveries SET state = 'queued', due_at = ?, reminders = reminders + 1 WHERE id = ?`
-		if d.Reminders >= runbook.MaxReminders {
-			return true, nil
-		}
-	} else if d.Pushes >= runbook.MaxPushes {
-		return true, nil
-	}
-	_, err = tx.ExecContext(ctx, query, ms(now), d.ID)
-	return false, err
+// Overdue returns what a human must be paged for, oldest first: pushed often
+// enough and never claimed, reminded of and never decided, or owed for longer
+// than ClaimWithin times MaxPushes while no session took it.
+func (s *Store) Overdue(ctx context.Context, now time.Time) ([]runbook.Delivery, error) {
+	return collect(ctx, s.read, func(r *sql.Rows) (runbook.Delivery, error) {
+		d, err := scanDelivery(r)
+		return d.Delivery, err
+	}, `SELECT `+deliveryColumns+` FROM deliveries WHERE paged_at = 0 AND kind <> 'resolved' AND
+		(state = 'pushed' AND pushes >= ?1 AND pushed_at <= ?2
+		 OR state = 'claimed' AND reminders >= ?3 AND claimed_at <= ?4
+		 OR state = 'queued' AND pushed_at = 0 AND created_at <= ?5) ORDER BY id LIMIT 100`,
+		runbook.MaxPushes, ms(now.Add(-runbook.ClaimWithin)), runbook.MaxReminders,
+		ms(now.Add(-runbook.DecideWithin)), ms(now.Add(-runbook.ClaimWithin*runbook.MaxPushes)))
 }
 
 // collect runs a query and scans every row.

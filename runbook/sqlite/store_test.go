@@ -207,7 +207,10 @@ func TestExpireReturnsToTheQueueThenToAHuman(t *testing.T) {
 			t.Fatal(err)
 		}
 		now = now.Add(runbook.ClaimWithin)
-		over, err := s.Expire(t.Context(), "webhook", now)
+		if err := s.Expire(t.Context(), "webhook", now); err != nil {
+			t.Fatal(err)
+		}
+		over, err := s.Overdue(t.Context(), now)
 		if err != nil {
 			t.Fatal(err)
 		}
