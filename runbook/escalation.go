@@ -70,6 +70,12 @@ type Message struct {
 	SentAt     time.Time
 	TS         string // Slack ts once sent
 	Error      string // of the last attempt
+
+	Blocks    string // Block Kit, a JSON array, whose mrkdwn texts are escaped already; "" is Text alone. Text is then the notification
+	EditOf    string // Key of the message that this one replaces, once that was sent; "" is a new message
+	Mrkdwn    bool   // Text is Slack's markup, escaped already; false is plain text, which is escaped when it is sent
+	Urgent    bool   // quiet hours do not hold it back; messages of a critical escalation never wait for the morning
+	Broadcast bool   // a message in a thread that is shown outside it too
 }
 
 // An AuditEntry is written before and after everything that changes the world

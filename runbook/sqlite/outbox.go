@@ -25,19 +25,27 @@ func insertMessage(ctx context.Context, tx *sql.Tx, m runbook.Message) error {
 		next = m.CreatedAt
 	}
 	_, err := tx.ExecContext(ctx, `
-		INSERT INTO outbox (key, kind, escalation, channel, thread, text, state, created_at, next_at)
-		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?) ON CONFLICT (key) DO NOTHING`,
-		m.Key, m.Kind, m.Escalation, m.Channel, m.Thread, m.Text, ms(m.CreatedAt), ms(next))
+		INSERT INTO outbox (key, kind, escalation, channel, thread, text, state, created_at, next_at,
+		  blocks, edit_of, mrkdwn, urgent, broadcast)
+		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
+		m.Key, m.Kind, m.Escalation, m.Channel, m.Thread, m.Text, ms(m.CreatedAt), ms(next),
+		m.Blocks, m.EditOf, m.Mrkdwn, m.Urgent, m.Broadcast)
 	return err
 }
 
-const messageColumns = `id, key, kind, escalation, channel, thread, text, state, attempts, created_at, next_at, sent_at, ts, error`
+const messageColumns = `id, key, kind, escalation, channel, thread, text, state, attempts, created_at, next_at, sent_at, ts, error,
+	blocks, edit_of, mrkdwn, urgent, broadcast`
 
-func scanMessage(r *sql.Rows) (runbook.Message, error) {
+func scanMessage(r *sql.Rows) (runbook.Message, error) { return scanMessageWith(r) }
+
+// scanMessageWith scans the columns of a message, and more that follow them.
+func scanMessageWith(r *sql.Rows, more ...any) (runbook.Message, error) {
 	var m runbook.Message
 	var created, next, sent int64
-	err := r.Scan(&m.ID, &m.Key, &m.Kind, &m.Escalation, &m.Channel, &m.Thread, &m.Text, &m.State, &m.Attempts,
-		&created, &next, &sent, &m.TS, &m.Error)
+	err := r.Scan(append([]any{
+		&m.ID, &m.Key, &m.Kind, &m.Escalation, &m.Channel, &m.Thread, &m.Text, &m.State, &m.Attempts,
+		&created, &next, &sent, &m.TS, &m.Error, &m.Blocks, &m.EditOf, &m.Mrkdwn, &m.Urgent, &m.Broadcast,
+	}, more...)...)
 	m.CreatedAt, m.NextAt, m.SentAt = at(created), at(next), at(sent)
 	return m, err
 }
@@ -59,10 +67,25 @@ func (s *Store) MarkSending(ctx context.Context, id int64, now time.Time) error 
 	return s.changeMessage(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, next_at = ?2 WHERE id = ?1`, id, ms(now))
 }
 
-// MarkSent records where message id stands in Slack.
+// MarkSent records where message id stands in Slack. The first message of an
+// escalation becomes the root of its thread with that.
 func (s *Store) MarkSent(ctx context.Context, id int64, channel, ts string, now time.Time) error {
-	return s.changeMessage(ctx, `UPDATE outbox SET state = 'sent', channel = ?2, ts = ?3, sent_at = ?4, error = '' WHERE id = ?1`,
-		id, channel, ts, ms(now))
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = 'sent', channel = ?2, ts = ?3, sent_at = ?4, error = '' WHERE id = ?1`,
+			id, channel, ts, ms(now))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			UPDATE escalations SET slack_channel = ?2, slack_ts = ?3 WHERE slack_ts = '' AND id =
+			  (SELECT escalation FROM outbox WHERE id = ?1 AND kind = 'escalation' AND edit_of = '' AND thread = '')`,
+			id, channel, ts)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("message %d: %w", id, err)
+	}
+	return nil
 }
 
 // MarkRetry records why an attempt failed, and when the next one may be made.
