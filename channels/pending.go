@@ -34,7 +34,7 @@ type pendingArgs struct {
 func PendingEvents(in Inbox) server.ServerTool {
 	return mcptool.New("pending_events", "List the events that wait for a verdict, or show every alert of one. Use it at "+
 		"the start of a session, when an event says that more alerts were left out, or when no event has come for "+
-		"long. Not for history: that is incident_history.", mcptool.ReadOnly(),
+		"long. Not for history: that is incident_history.", mcptool.ReadOnly,
 		func(ctx context.Context, a pendingArgs) (string, error) {
 			if a.Delivery == "" {
 				return list(ctx, in)

@@ -10,6 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"watchkeeper/secret"
 )
 
 // document renders an object as YAML lines without what is noise and without
@@ -36,7 +38,7 @@ func document(o *unstructured.Unstructured) ([]string, error) {
 	if err := enc.Encode(redactTree("", doc)); err != nil {
 		return nil, fmt.Errorf("render object: %w", err)
 	}
-	lines := strings.Split(strings.TrimRight(Redact(text.String()), "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(secret.Redact(text.String()), "\n"), "\n")
 	for i, l := range lines {
 		lines[i] = clean(l, 1000)
 	}

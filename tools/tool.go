@@ -2,32 +2,28 @@ package tools
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/google/jsonschema-go/jsonschema"
-	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+
+	"watchkeeper/mcptool"
+	"watchkeeper/secret"
 )
 
 // Bounds of every tool.
 const (
 	maxTokens     = 8000 // of output, at four bytes each
 	bytesPerToken = 4
-	toolTimeout   = 2 * time.Minute
 )
 
-// A hint tells the client what a tool does to the world.
-type hint uint8
-
-// Hints; combine them with |. A tool without readOnly writes.
+// Hints of a tool, under the short names that the subjects use.
 const (
-	readOnly    hint = 1 << iota
-	destructive      // may take something away that does not come back by itself
-	idempotent       // calling it twice is calling it once
-	alwaysLoad       // every turn needs it: not deferred behind the client's tool search
+	readOnly    = mcptool.ReadOnly
+	destructive = mcptool.Destructive
+	idempotent  = mcptool.Idempotent
+	alwaysLoad  = mcptool.AlwaysLoad
 )
 
 const instructions = `sre-tools looks at and, narrowly, acts on the configured clusters.
@@ -50,53 +46,16 @@ func New(version string, sets ...[]server.ServerTool) *server.MCPServer {
 	return s
 }
 
-// tool makes a tool of a function. The schema comes from In: a field without
-// omitempty is required, an argument that In does not have is an error.
-// Whatever fn returns is redacted and bounded; its errors and panics become
-// failed results, which the session reads. It panics if In has no schema.
-func tool[In any](name, description string, h hint, fn func(context.Context, In) (string, error)) server.ServerTool {
-	t := mcp.NewTool(name, mcp.WithDescription(description), mcp.WithInputSchema[In](),
-		mcp.WithReadOnlyHintAnnotation(h&readOnly != 0),
-		mcp.WithDestructiveHintAnnotation(h&destructive != 0),
-		mcp.WithIdempotentHintAnnotation(h&(idempotent|readOnly) != 0),
-		mcp.WithOpenWorldHintAnnotation(false),
-	)
-	if h&alwaysLoad != 0 {
-		t.Meta = mcp.NewMetaFromMap(map[string]any{"anthropic/alwaysLoad": true})
-	}
-	schema := new(jsonschema.Schema)
-	if err := json.Unmarshal(t.RawInputSchema, schema); err != nil {
-		panic(fmt.Sprintf("tool %s: no schema for its arguments: %v", name, err))
-	}
-	return server.ServerTool{Tool: t, Handler: func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		ctx, cancel := context.WithTimeout(ctx, toolTimeout)
-		defer cancel()
-		text, err := call(ctx, schema, req, fn)
+// tool makes a tool of a function. Whatever fn returns is redacted and bounded,
+// its errors too.
+func tool[In any](name, description string, h mcptool.Hint, fn func(context.Context, In) (string, error)) server.ServerTool {
+	return mcptool.New(name, description, h, func(ctx context.Context, in In) (string, error) {
+		text, err := fn(ctx, in)
 		if err != nil {
-			return mcp.NewToolResultError(name + ": " + clean(err.Error(), 2000)), nil
+			return "", errors.New(clean(err.Error(), 2000))
 		}
-		return mcp.NewToolResultText(bound(Redact(text), maxTokens*bytesPerToken)), nil
-	}}
-}
-
-// call reads the arguments and runs fn; a panic becomes an error.
-func call[In any](ctx context.Context, schema *jsonschema.Schema, req mcp.CallToolRequest, fn func(context.Context, In) (string, error)) (text string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("internal error, please report it: %v", r)
-		}
-	}()
-	raw := []byte(req.Params.RawArguments)
-	if len(raw) == 0 {
-		if raw, err = json.Marshal(req.Params.Arguments); err != nil {
-			return "", fmt.Errorf("read arguments: %w", err)
-		}
-	}
-	var in In
-	if err := readArguments(raw, schema, &in); err != nil {
-		return "", err
-	}
-	return fn(ctx, in)
+		return bound(secret.Redact(text), maxTokens*bytesPerToken), nil
+	})
 }
 
 // bound cuts text at a line so that it has at most limit bytes. It is the last

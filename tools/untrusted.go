@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"watchkeeper/secret"
 )
 
 // escapes are terminal sequences: CSI, OSC and the two-byte ones.
@@ -18,7 +20,7 @@ var brackets = strings.NewReplacer("<", "‹", ">", "›")
 // terminal sequences, control, invisible or direction-changing characters,
 // without angle brackets and secrets, and at most limit characters long.
 func clean(s string, limit int) string {
-	return shorten(brackets.Replace(Redact(printable(head(s, 4*limit+1024)))), limit)
+	return shorten(brackets.Replace(secret.Redact(printable(head(s, 4*limit+1024)))), limit)
 }
 
 // oneLine is clean with every run of space as one space.
