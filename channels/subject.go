@@ -41,7 +41,7 @@ func (r Reader) Subject(ctx context.Context, d runbook.Delivery) (Subject, error
 		return s, err
 	}
 	service, cluster := d.Service, d.Cluster
-	if len(s.Alerts) > 0 && service == "several" { // the history of the first one stands for the others
+	if len(s.Alerts) > 0 && service == runbook.Several { // the history of the first one stands for the others
 		service = s.Alerts[0].Service
 	}
 	s.History, err = r.Past.History(ctx, d.Alert, service, cluster, time.Now(), d.ID)
@@ -52,10 +52,8 @@ func (r Reader) Subject(ctx context.Context, d runbook.Delivery) (Subject, error
 	if len(s.Alerts) > 0 {
 		labels = s.Alerts[0].Labels
 	}
-	category := ""
-	if pb, ok := r.Playbooks.Match(d.Alert, d.Service, labels); ok {
-		s.Playbook, category = pb.Name, pb.Category
-	}
-	s.Suggestion, s.Why = runbook.Suggest(d, s.History, r.Policy, category)
+	pb, _ := r.Playbooks.Match(d.Alert, d.Service, labels)
+	s.Playbook = pb.Name
+	s.Suggestion, s.Why = runbook.Suggest(d, s.History, r.Policy, pb)
 	return s, nil
 }

@@ -10,35 +10,47 @@ import (
 // there. In this order:
 //
 //  1. A label that a playbook lists decides: the sender states a fact.
-//  2. Else the most specific glob over the alert's name wins: the one with the
-//     longest run of characters between wildcards.
-//  3. If that is none, or only a symptom, a playbook that knows the service
-//     takes its place: a slow or crashing database is a database matter.
-//  4. Else the catch-all.
+//  2. Else the alert's name, with the most specific glob: the one with the
+//     longest run of characters between wildcards. A name that says what fails
+//     ("etcdHighNumberOfFailedGRPCRequests") goes before a symptom in it.
+//  3. If the name says nothing, or only a symptom, a playbook that knows the
+//     service: a slow or crashing database is a database matter.
+//  4. Else the symptom, else the catch-all.
 //
 // service may be "", labels nil.
 func (ps Playbooks) Match(alert, service string, labels map[string]string) (Playbook, bool) {
 	if p, ok := ps.best(func(p Playbook) weight { return labelWeight(p.Labels, labels) }); ok {
 		return p, true
 	}
-	byName, ok := ps.best(func(p Playbook) weight { return globWeight(p.Alerts, alert) })
-	if ok && !byName.Symptom {
-		return byName, true
+	byName := func(symptom bool) (Playbook, bool) {
+		return ps.best(func(p Playbook) weight {
+			if p.Symptom != symptom {
+				return weight{}
+			}
+			return globWeight(p.Alerts, alert)
+		})
 	}
-	names := subjects(service, labels)
-	byService, known := ps.best(func(p Playbook) weight {
+	if p, ok := byName(false); ok {
+		return p, true
+	}
+	if p, ok := ps.byService(subjects(service, labels)); ok {
+		return p, true
+	}
+	if p, ok := byName(true); ok {
+		return p, true
+	}
+	return ps.Find(CatchAll)
+}
+
+// byService returns the playbook that knows one of names best. One that knows
+// only a symptom knows no service.
+func (ps Playbooks) byService(names []string) (Playbook, bool) {
+	return ps.best(func(p Playbook) weight {
 		if p.Symptom {
 			return weight{}
 		}
 		return heaviest(names, func(n string) weight { return globWeight(p.Services, n) })
 	})
-	switch {
-	case known:
-		return byService, true
-	case ok:
-		return byName, true
-	}
-	return ps.Find(CatchAll)
 }
 
 // A weight says how specific a match is; the zero weight is no match.
