@@ -20,8 +20,6 @@ func NewServer(name, version, instructions string, tools ...server.ServerTool) *
 	s := server.NewMCPServer(name, version,
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false),
-		server.WithInputSchemaValidation(),
-		server.WithRecovery(),
 		server.WithExperimental(map[string]any{"claude/channel": map[string]any{}}))
 	s.AddTools(tools...)
 	return s

@@ -25,12 +25,13 @@ const (
 	Link      Part = "link"      // holds the connection to Slack
 	Escalator Part = "escalator" // nags
 	Watchdog  Part = "watchdog"  // pages when nobody decides
-	Pump      Part = "pump"      // pushes events into the session
+	Pump      Part = "pump"      // pushes alerts into the session
+	Talk      Part = "talk"      // pushes what people say into the session
 	Session   Part = "session"   // keeps the Claude Code session
 )
 
 // Parts lists all parts, in the order in which people read them.
-func Parts() []Part { return []Part{Intake, Link, Escalator, Watchdog, Pump, Session} }
+func Parts() []Part { return []Part{Intake, Link, Escalator, Watchdog, Pump, Talk, Session} }
 
 // ErrHeld means that another holder has the lock.
 var ErrHeld = errors.New("held by another process")

@@ -90,14 +90,16 @@ func (s *Store) Pending(ctx context.Context, channel string, now time.Time) (int
 }
 
 // NextDue returns when the next deadline of channel falls: a push that is
-// owed, a claim or a verdict that is missing. The zero time means none.
+// owed, a claim or a verdict that is missing and asked for once more. The zero
+// time means none.
 func (s *Store) NextDue(ctx context.Context, channel string) (time.Time, error) {
 	var next int64
 	err := s.read.QueryRowContext(ctx, `
 		SELECT coalesce(min(CASE state WHEN 'queued' THEN due_at WHEN 'pushed' THEN pushed_at + ?1 ELSE claimed_at + ?2 END), 0)
-		FROM deliveries WHERE state IN ('queued', 'pushed', 'claimed') AND channel = ?3
-		AND (state = 'queued' OR paged_at = 0)`,
-		runbook.ClaimWithin.Milliseconds(), runbook.DecideWithin.Milliseconds(), channel).Scan(&next)
+		FROM deliveries WHERE channel = ?5 AND (state = 'queued'
+		  OR state = 'pushed' AND paged_at = 0 AND pushes < ?3 OR state = 'claimed' AND paged_at = 0 AND reminders < ?4)`,
+		runbook.ClaimWithin.Milliseconds(), runbook.DecideWithin.Milliseconds(), runbook.MaxPushes, runbook.MaxReminders,
+		channel).Scan(&next)
 	return at(next), err
 }
 
@@ -159,11 +161,14 @@ func (s *Store) Requeue(ctx context.Context, channel string, session int64, now 
 // what was claimed and not decided within DecideWithin, as a reminder. What has
 // had its share of both is left for [Store.Overdue].
 func (s *Store) Expire(ctx context.Context, channel string, now time.Time) error {
-	var late bool // asked first: a look must not cost a write, the pump looks often
+	// Asked first, for exactly what would change: the pump looks often, and a
+	// commit that changes nothing would wake it again.
+	var late bool
 	err := s.read.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pushed' AND pushed_at <= ?1 AND channel = ?3
-		  OR state = 'claimed' AND claimed_at <= ?2 AND channel = ?3)`,
-		ms(now.Add(-runbook.ClaimWithin)), ms(now.Add(-runbook.DecideWithin)), channel).Scan(&late)
+		SELECT EXISTS (SELECT 1 FROM deliveries WHERE paged_at = 0 AND channel = ?5 AND
+		  (state = 'pushed' AND pushed_at <= ?1 AND pushes < ?2 OR state = 'claimed' AND claimed_at <= ?3 AND reminders < ?4))`,
+		ms(now.Add(-runbook.ClaimWithin)), runbook.MaxPushes, ms(now.Add(-runbook.DecideWithin)), runbook.MaxReminders,
+		channel).Scan(&late)
 	if err != nil || !late {
 		return explain(err)
 	}
