@@ -3,6 +3,7 @@ package tools_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 // all returns every set of tools of the package.
 func all(t *testing.T) []server.ServerTool {
 	t.Helper()
-	return tools.Kube(sample(t))
+	return slices.Concat(tools.Kube(sample(t)), tools.Memory(openStore(t), playbooks(t), tools.MemoryConfig{}))
 }
 
 // What the model sees of a tool, at about four characters a token.
