@@ -52,7 +52,7 @@ func (l *Link) connection(ctx context.Context) error {
 	}
 	q := &queue{wake: newSignal()}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.read(conn, q) })
+	g.Go(func() error { q.end(l.read(conn, q)); return nil })
 	g.Go(func() error { return l.serve(ctx, conn, q) })
 	g.Go(func() error {
 		<-ctx.Done() // shutdown, or the other half has ended
@@ -99,7 +99,8 @@ func (l *Link) read(conn *websocket.Conn, q *queue) error {
 	}
 }
 
-// serve stores and acknowledges what is in the queue.
+// serve stores and acknowledges what is in the queue, to its end: what Slack
+// said last tells why it hung up.
 func (l *Link) serve(ctx context.Context, conn *websocket.Conn, q *queue) error {
 	recheck := time.NewTimer(recheckAfter)
 	recheck.Stop()
@@ -111,7 +112,8 @@ func (l *Link) serve(ctx context.Context, conn *websocket.Conn, q *queue) error 
 			return errRecheck
 		case <-q.wake:
 		}
-		for _, raw := range q.take() {
+		frames, ended := q.take()
+		for _, raw := range frames {
 			ack, err := l.frame(ctx, raw)
 			if err == nil && ack != "" {
 				err = writeAck(conn, ack)
@@ -119,6 +121,9 @@ func (l *Link) serve(ctx context.Context, conn *websocket.Conn, q *queue) error 
 			if err != nil {
 				return err
 			}
+		}
+		if ended != nil {
+			return ended
 		}
 		if l.suspect {
 			l.suspect = false
@@ -205,6 +210,7 @@ func writeAck(conn *websocket.Conn, id string) error {
 type queue struct {
 	mu     sync.Mutex
 	frames [][]byte
+	ended  error // why no more will come
 	wake   signal
 }
 
@@ -219,10 +225,18 @@ func (q *queue) add(raw []byte) {
 	q.wake.set()
 }
 
-func (q *queue) take() [][]byte {
+// end says that no more frames will come, and why.
+func (q *queue) end(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = err
+	q.wake.set()
+}
+
+func (q *queue) take() ([][]byte, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all := q.frames
 	q.frames = nil
-	return all
+	return all, q.ended
 }

@@ -74,7 +74,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	s.pace = newPacer(s.Every)
 	for ctx.Err() == nil {
-		wait := lookEvery
+		wait := min(lookEvery, s.Every)
 		if err := s.step(ctx); err != nil && ctx.Err() == nil {
 			s.Log.ErrorContext(ctx, "outbox not sent", "err", err)
 			wait = time.Second
