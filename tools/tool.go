@@ -49,8 +49,13 @@ func New(version string, sets ...[]server.ServerTool) *server.MCPServer {
 // tool makes a tool of a function. Whatever fn returns is redacted and bounded,
 // its errors too.
 func tool[In any](name, description string, h mcptool.Hint, fn func(context.Context, In) (string, error)) server.ServerTool {
-	return mcptool.New(name, description, h, func(ctx context.Context, in In) (string, error) {
-		text, err := fn(ctx, in)
+	return mcptool.New(name, description, h, func(ctx context.Context, in In) (text string, err error) {
+		defer func() { // here and not in mcptool: a panic may quote foreign text
+			if r := recover(); r != nil {
+				text, err = "", errors.New(clean(fmt.Sprintf("internal error, please report it: %v", r), 2000))
+			}
+		}()
+		text, err = fn(ctx, in)
 		if err != nil {
 			return "", errors.New(clean(err.Error(), 2000))
 		}

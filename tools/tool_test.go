@@ -19,7 +19,7 @@ import (
 // all returns every set of tools of the package.
 func all(t *testing.T) []server.ServerTool {
 	t.Helper()
-	return slices.Concat(tools.Kube(sample(t)), tools.Memory(openStore(t), playbooks(t), tools.MemoryConfig{}),
+	return slices.Concat(tools.Kube(sample(t)), tools.Argo(sample(t)), tools.Memory(openStore(t), playbooks(t), tools.MemoryConfig{}),
 		tools.Tuning(openStore(t), nil))
 }
 
