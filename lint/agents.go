@@ -16,8 +16,9 @@ var readers = []string{
 	"signoz_metrics", "signoz_trace", "signoz_traces",
 }
 
-// builtIn are the client's own tools that a sub-agent may have.
-var builtIn = []string{"Read", "ToolSearch"}
+// builtIn are the client's own tools that a sub-agent may have. Reading files
+// is none of them: it would reach the kubeconfig and the tokens.
+var builtIn = []string{"ToolSearch"}
 
 // fields must be in the report format of every agent: a hook checks them.
 var fields = []string{"VERDICT:", "EVIDENCE:", "GAPS:"}

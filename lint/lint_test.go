@@ -93,7 +93,7 @@ const unknown = "---\ntitle: U\ncategory: unknown\nalerts: []\nseverity: {prod: 
 const agent = `---
 name: investigator
 description: looks
-tools: mcp__sre-tools__kube_problems, Read
+tools: mcp__sre-tools__kube_problems, ToolSearch
 ---
 ## Report
 
@@ -176,9 +176,9 @@ func TestCheck(t *testing.T) {
 			[]string{"CLAUDE.md:2: error: there is no playbook dusk"}},
 		{"an agent that is not there", set("CLAUDE.md", "subagent_type: \"detective\"\n"), runbook.Policy{}, nil,
 			[]string{"CLAUDE.md:1: error: there is no agent detective in .claude/agents"}},
-		{"an agent with every tool", replace(".claude/agents/investigator.md", "tools: mcp__sre-tools__kube_problems, Read\n", ""), runbook.Policy{}, nil,
+		{"an agent with every tool", replace(".claude/agents/investigator.md", "tools: mcp__sre-tools__kube_problems, ToolSearch\n", ""), runbook.Policy{}, nil,
 			[]string{".claude/agents/investigator.md:1: error: tools: is missing; without it the agent has every tool of the session, also those that write"}},
-		{"an agent that writes", replace(".claude/agents/investigator.md", ", Read", ", mcp__sre-tools__restart_deployment, Bash"), runbook.Policy{}, nil,
+		{"an agent that writes", replace(".claude/agents/investigator.md", ", ToolSearch", ", mcp__sre-tools__restart_deployment, Bash"), runbook.Policy{}, nil,
 			[]string{".claude/agents/investigator.md:4: error: tools: mcp__sre-tools__restart_deployment is no tool that only reads; sub-agents never write",
 				".claude/agents/investigator.md:4: error: tools: Bash is no tool that only reads; sub-agents never write"}},
 		{"an agent under another name, without a field", func(m map[string]string) {
