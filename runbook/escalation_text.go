@@ -39,6 +39,14 @@ func (e Escalation) weight() Severity {
 	return e.Severity
 }
 
+// unnamed is the alert's name where the title does not have it.
+func (e Escalation) unnamed() string {
+	if strings.Contains(e.Title, e.Alert) {
+		return ""
+	}
+	return e.Alert
+}
+
 // where reads "cart in platform-prod (prod)".
 func (e Escalation) where() string {
 	where := e.Service
