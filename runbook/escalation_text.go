@@ -18,6 +18,7 @@ func (e Escalation) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", strings.ToUpper(string(e.weight())), oneLine(visible(e.Title)))
 	for _, part := range []struct{ word, text string }{
+		{"Alert", e.unnamed()},
 		{"Where", e.where()},
 		{"Since", e.since()},
 		{"Impact", e.Impact},
