@@ -10,6 +10,7 @@ ARGS      ?=     # arguments for demo and run, such as --exit
 
 LINTER := .cache/bin/golangci-lint-$(GOLANGCI_LINT)
 CLI    := test/claude/node_modules/.bin/claude
+BOLT   := test/bolt/node_modules/@slack/bolt
 
 # Directories whose test files hold a pattern.
 dirs = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=node_modules $(1) .)))
@@ -67,6 +68,10 @@ golden: ## Rewrite the golden files; read the diff before committing
 test-claude: build $(CLI) ## Test with the real Claude Code CLI and a scripted model; needs npm
 	WATCHKEEPER_REQUIRE_CLAUDE=1 go test -count=1 -timeout 20m $(TESTFLAGS) ./test/claude/...
 
+.PHONY: test-slack
+test-slack: $(BOLT) ## Test the fake Slack with Slack's own framework; needs npm
+	WATCHKEEPER_REQUIRE_BOLT=1 go test -count=1 $(TESTFLAGS) ./test/bolt/...
+
 .PHONY: test-alertmanager
 test-alertmanager: build ## Test with Debian's prometheus-alertmanager as the sender
 	WATCHKEEPER_REQUIRE_ALERTMANAGER=1 go test -count=1 $(TESTFLAGS) ./test/alertmanager/...
@@ -85,4 +90,8 @@ $(LINTER):
 
 $(CLI): test/claude/package.json
 	cd test/claude && npm install --no-audit --no-fund
+	touch $@
+
+$(BOLT): test/bolt/package.json
+	cd test/bolt && npm install --no-audit --no-fund
 	touch $@
