@@ -20,7 +20,7 @@ import (
 // them; planned names what others are still to offer.
 func known(t *testing.T) []lint.Tool {
 	t.Helper()
-	sre, err := lint.Tools("sre-tools", slices.Concat(tools.Kube(nil), tools.Memory(nil, nil, tools.MemoryConfig{}), tools.Tuning(nil, nil))...)
+	sre, err := lint.Tools("sre-tools", slices.Concat(tools.Kube(nil), tools.Argo(nil), tools.Memory(nil, nil, tools.MemoryConfig{}), tools.Tuning(nil, nil))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,16 @@ func planned() []lint.Tool {
 	write := []string{"cluster", "namespace", "name", "delivery", "reason", "confirm"}
 	args := map[string][]string{
 		"sre-tools__first_look":           {"delivery", "cluster", "service", "namespace", "since"},
-		"sre-tools__argocd_apps":          {"cluster", "name"},
-		"sre-tools__argo_workflows":       {"cluster", "namespace", "name"},
+		"sre-tools__gitlab_recent_merges": {"service", "project", "since", "until", "limit"},
+		"sre-tools__gitlab_merge_diff":    {"service", "project", "iid", "path"},
+		"sre-tools__gitlab_commits":       {"service", "project", "ref", "since", "path"},
+		"sre-tools__gitlab_deployments":   {"service", "project", "environment", "since"},
+		"sre-tools__signoz_logs":          {"service", "severity", "contains", "cluster", "since", "until", "limit"},
+		"sre-tools__signoz_traces":        {"service", "errors_only", "min_ms", "since"},
+		"sre-tools__signoz_trace":         {"trace_id"},
+		"sre-tools__signoz_metrics":       {"metric", "aggregation", "group_by", "filter", "since"},
+		"sre-tools__signoz_alert_rules":   {"name", "id"},
+		"sre-tools__signoz_alert_history": {"rule_id", "since"},
 		"sre-tools__restart_deployment":   write,
 		"sre-tools__delete_stuck_pod":     write,
 		"sre-tools__clear_stuck_workflow": write,
@@ -53,10 +61,6 @@ func planned() []lint.Tool {
 		"slack__update_escalation":        {"escalation", "finding", "resolve"},
 		"slack__list_escalations":         {"state"},
 		"slack__read_thread":              {"thread", "escalation"},
-	}
-	for _, name := range []string{"gitlab_recent_merges", "gitlab_merge_diff", "gitlab_commits", "gitlab_deployments", "signoz_logs",
-		"signoz_traces", "signoz_trace", "signoz_metrics", "signoz_alert_rules", "signoz_alert_history"} {
-		args["sre-tools__"+name] = nil
 	}
 	var out []lint.Tool
 	for _, name := range slices.Sorted(maps.Keys(args)) {
