@@ -30,11 +30,8 @@ const (
 	maxQueue        = 10_000          // frames that wait for the memory
 )
 
-// The reasons that Slack gives when it ends a connection.
-const (
-	linkDisabled = "link_disabled"
-	warning      = "warning"
-)
+// linkDisabled is the reason that Slack gives when Socket Mode is switched off.
+const linkDisabled = "link_disabled"
 
 var (
 	errRefresh = errors.New("slack asked for a new connection")
