@@ -90,3 +90,12 @@ type AuditEntry struct {
 	Detail   string // redacted
 	Delivery DeliveryID
 }
+
+// A Said is one line of a conversation, whoever said it.
+type Said struct {
+	At   time.Time // UTC
+	User string    // Slack user ID; "" is us
+	Kind string    // of our message; "" is a person's
+	Text string
+	Sent bool // false while our message still waits to be sent
+}
