@@ -103,6 +103,14 @@ func TestDoctorLeavesTheConnectionToTheRunningLink(t *testing.T) {
 	if n := f.Connections(); n != 1 {
 		t.Errorf("%d connections, want the link's alone", n)
 	}
+	card := f.Seen(f.DM(ann))[0].TS
+	if err := f.Press(ann, f.DM(ann), card, slack.TestActionID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the answer", func() bool { return strings.Contains(strings.Join(f.notices(t), ""), "hears you") })
+	if n, _, _ := f.desk.seen(); n != 0 {
+		t.Errorf("the test button reached the actions")
+	}
 }
 
 func TestManifestAsksForWhatIsNeeded(t *testing.T) {

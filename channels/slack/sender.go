@@ -12,6 +12,7 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"watchkeeper/runbook"
+	"watchkeeper/secret"
 )
 
 // An Outbox is what the sender needs of the memory.
@@ -44,9 +45,12 @@ type Sender struct {
 	People People
 	Log    *slog.Logger
 
-	// Card renders a message that has no blocks of its own when it is sent, as
-	// things stand then; blocks "" sends m as it is. nil renders none.
-	Card func(ctx context.Context, m runbook.Message) (text, blocks string, err error)
+	// Render turns a message that is neither markup nor a card yet into
+	// Slack's markup, escaped, and into a card (Block Kit, a JSON array) if it
+	// should be one; blocks "" is none. It is asked at each attempt, edits
+	// included, so that a card shows how things stand when it is sent. nil, and
+	// an error, send the text as it is.
+	Render func(ctx context.Context, m runbook.Message) (mrkdwn, blocks string, err error)
 
 	Every  time.Duration // between two messages to one conversation; 0 is what Slack allows
 	Settle time.Duration // after an attempt whose end is unknown; 0 is 5 s
@@ -198,10 +202,12 @@ func (s *Sender) send(ctx context.Context, m runbook.Outgoing, channel string) e
 // deliver posts or edits m, except for the parts that are there already, and
 // returns the ts of its first part.
 func (s *Sender) deliver(ctx context.Context, m runbook.Outgoing, channel string, there arrived) (string, error) {
+	asWritten := m.Text
+	m = s.rendered(ctx, m)
 	if m.EditTS != "" {
 		return s.update(ctx, m, channel)
 	}
-	d := s.draft(s.card(ctx, m))
+	d := s.draft(ctx, m, asWritten)
 	first := there.parts[0]
 	for i := range d.texts {
 		if there.parts[i] != "" {
@@ -224,19 +230,17 @@ func (s *Sender) deliver(ctx context.Context, m runbook.Outgoing, channel string
 	return first, s.attach(ctx, m, channel, cmpThread(m.Thread, first), d.file)
 }
 
-// card gives m the card that it lacks. Without one the text must do.
-func (s *Sender) card(ctx context.Context, m runbook.Outgoing) runbook.Outgoing {
-	if s.Card == nil || m.Blocks != "" {
+// rendered is m in Slack's markup, if somebody can make that of it.
+func (s *Sender) rendered(ctx context.Context, m runbook.Outgoing) runbook.Outgoing {
+	if s.Render == nil || m.Blocks != "" || m.Mrkdwn {
 		return m
 	}
-	text, blocks, err := s.Card(ctx, m.Message)
+	text, blocks, err := s.Render(ctx, m.Message)
 	if err != nil {
-		s.Log.ErrorContext(ctx, "card not made, sent as text", "key", m.Key, "err", err)
+		s.Log.ErrorContext(ctx, "message not rendered, sent as text", "key", m.Key, "err", err)
 		return m
 	}
-	if blocks != "" {
-		m.Text, m.Blocks, m.Mrkdwn = text, blocks, true
-	}
+	m.Text, m.Blocks, m.Mrkdwn = text, blocks, true
 	return m
 }
 
@@ -247,21 +251,23 @@ type draft struct {
 	file   string          // whole text, when it is too long for the parts
 }
 
-func (s *Sender) draft(m runbook.Outgoing) draft {
+// draft cuts m into what Slack takes. asWritten is its text before it was
+// rendered, as a file shows it.
+func (s *Sender) draft(ctx context.Context, m runbook.Outgoing, asWritten string) draft {
 	text := outText(m.Text, m.Mrkdwn, s.People)
 	if m.Blocks != "" {
 		blocks, err := outBlocks(m.Blocks, s.People)
 		if err == nil && len(blocks) > 0 {
 			return draft{texts: []string{cutRunes(text, maxPart)}, blocks: blocks}
 		}
-		s.Log.Error("card cannot be read, sent as text", "key", m.Key, "err", err)
+		s.Log.ErrorContext(ctx, "card cannot be read, sent as text", "key", m.Key, "err", err)
 	}
 	parts := split(text, maxPart)
 	if len(parts) == 0 {
 		parts = []string{"(empty)"}
 	}
 	if len(parts) > maxParts {
-		return draft{texts: summary(parts), file: outFile(m.Text)}
+		return draft{texts: summary(parts), file: secret.Redact(asWritten)}
 	}
 	return draft{texts: parts}
 }

@@ -9,7 +9,6 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"watchkeeper/runbook"
-	"watchkeeper/secret"
 )
 
 // metadataType marks our messages; their payload holds the key and the part.
@@ -101,6 +100,3 @@ func fileName(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return "watchkeeper-" + hex.EncodeToString(sum[:6]) + ".txt"
 }
-
-// outFile is a text as the content of a file, where nothing is markup.
-func outFile(text string) string { return secret.Redact(text) }

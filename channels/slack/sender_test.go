@@ -2,8 +2,10 @@ package slack_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -294,20 +296,31 @@ func TestCardThatSlackRefusesIsSentAsText(t *testing.T) {
 	}
 }
 
-func TestCardIsMadeWhenTheMessageIsSent(t *testing.T) {
+func TestMessageIsRenderedWhenItIsSent(t *testing.T) {
 	f := openMailroom(t, fakeslack.Options{})
-	f.sender.Card = func(_ context.Context, m runbook.Message) (string, string, error) {
-		if m.Kind != "escalation" {
-			return "", "", nil
+	var edits atomic.Int32
+	f.sender.Render = func(_ context.Context, m runbook.Message) (string, string, error) {
+		switch {
+		case m.Text == "broken":
+			return "", "", errors.New("no card")
+		case strings.HasPrefix(m.Kind, "escalation"):
+			return fmt.Sprint("card, look ", edits.Add(1)), `[{"type":"divider"}]`, nil
 		}
-		return "made late", `[{"type":"divider"}]`, nil
+		return "*" + m.Text + "*", "", nil
 	}
 	f.owe(t, runbook.Message{Key: "e", Kind: "escalation", Text: "made early"})
-	f.owe(t, runbook.Message{Key: "m", Text: "<plain>"})
+	f.owe(t, runbook.Message{Key: "m", Text: "bold"})
+	f.owe(t, runbook.Message{Key: "markup", Text: "_is_ already", Mrkdwn: true})
+	f.owe(t, runbook.Message{Key: "b", Text: "broken"})
 	background(t, f.sender.Run)
-	f.until(t, "sent", "e", "m")
-	if diff := cmp.Diff([]string{"made late", "&lt;plain&gt;"}, f.read()); diff != "" {
+	f.until(t, "sent", "e", "m", "markup", "b")
+	if diff := cmp.Diff([]string{"card, look 1", "*bold*", "_is_ already", "broken"}, f.read()); diff != "" {
 		t.Errorf("seen (-want +got):\n%s", diff)
+	}
+	f.owe(t, runbook.Message{Key: "edit", Kind: "escalation_edit", EditOf: "e", Text: "made early"})
+	f.until(t, "sent", "edit")
+	if got := f.Seen(f.DM(ann))[0]; got.Text != "card, look 2" || !strings.Contains(got.Blocks, "divider") {
+		t.Errorf("after the edit: %+v", got)
 	}
 }
 

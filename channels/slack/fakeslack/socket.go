@@ -99,21 +99,18 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 // asked for that.
 func (s *Server) join(k *socket) bool {
 	s.mu.Lock()
-	refused := s.refuse > 0
-	if refused {
-		s.refuse--
-	}
-	n := max(len(s.sockets)+1, s.count)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	err := k.send(reply{
-		"type": "hello", "num_connections": n, "connection_info": reply{"app_id": App},
+		"type": "hello", "num_connections": max(len(s.sockets)+1, s.count), "connection_info": reply{"app_id": App},
 		"debug_info": reply{"host": "applink-fake-1", "build_number": 10, "approximate_connection_time": 18060},
 	})
-	if err != nil || refused {
+	if err != nil {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if s.refuse > 0 {
+		s.refuse--
+		return false
+	}
 	s.sockets = append(s.sockets, k)
 	s.touch()
 	return true
