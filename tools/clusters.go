@@ -52,7 +52,7 @@ type Clusters struct{ all []*Cluster }
 func NewClusters(configs ...ClusterConfig) *Clusters {
 	c := new(Clusters)
 	for _, cfg := range configs {
-		c.all = append(c.all, &Cluster{Name: cfg.Name, Env: cfg.Env, config: cfg, permit: reads})
+		c.all = append(c.all, &Cluster{Name: cfg.Name, Env: cfg.Env, config: cfg, permit: guarded})
 	}
 	slices.SortFunc(c.all, func(a, b *Cluster) int { return strings.Compare(a.Name, b.Name) })
 	return c

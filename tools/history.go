@@ -60,7 +60,7 @@ func incidentHistory(r recorder) server.ServerTool {
 
 // deliveryHistory claims a delivery and tells what the memory knows of it.
 func (r recorder) deliveryHistory(ctx context.Context, out *page, name string, since time.Time) (string, error) {
-	d, err := r.claim(ctx, name)
+	d, err := claim(ctx, r, name)
 	if err != nil {
 		return "", err
 	}

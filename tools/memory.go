@@ -15,7 +15,7 @@ import (
 
 // A store is what the tools need of the store.
 type store interface {
-	Claim(ctx context.Context, id runbook.DeliveryID, now time.Time) (runbook.Delivery, error)
+	claimer
 	Alerts(ctx context.Context, id runbook.DeliveryID, limit int) ([]runbook.Occurrence, error)
 	Groups(ctx context.Context, id runbook.DeliveryID, limit int) ([]runbook.AlertGroup, error)
 	History(ctx context.Context, alert, service, cluster string, now time.Time, except runbook.DeliveryID) (runbook.History, error)
@@ -46,14 +46,19 @@ type recorder struct {
 	actor     string
 }
 
+// A claimer records that somebody works on a delivery.
+type claimer interface {
+	Claim(ctx context.Context, id runbook.DeliveryID, now time.Time) (runbook.Delivery, error)
+}
+
 // claim reads a delivery's name and records that somebody works on it: the
 // first tool call that names a delivery is its acknowledgement.
-func (r recorder) claim(ctx context.Context, name string) (runbook.Delivery, error) {
+func claim(ctx context.Context, c claimer, name string) (runbook.Delivery, error) {
 	id, err := runbook.ParseDelivery(name)
 	if err != nil {
 		return runbook.Delivery{}, err
 	}
-	d, err := r.Claim(ctx, id, time.Now())
+	d, err := c.Claim(ctx, id, time.Now())
 	if errors.Is(err, runbook.ErrNotFound) {
 		return d, fmt.Errorf("there is no delivery %s; its number stands in the event, and pending_events lists what is open", id)
 	}

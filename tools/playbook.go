@@ -28,7 +28,7 @@ func getPlaybook(r recorder) server.ServerTool {
 			case in.Delivery == "":
 				return "", errors.New("give name or delivery")
 			}
-			d, err := r.claim(ctx, in.Delivery)
+			d, err := claim(ctx, r, in.Delivery)
 			if err != nil {
 				return "", err
 			}

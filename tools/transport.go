@@ -1,10 +1,18 @@
 package tools
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
+	"sync/atomic"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A permit says whether a request may leave for a cluster; nil lets it. It is
@@ -41,4 +49,82 @@ func reads(r *http.Request) error {
 		return nil
 	}
 	return fmt.Errorf("refused before it was sent: this tool only reads, and %s %s does more", r.Method, r.URL.Path)
+}
+
+// guarded is the permit of the clusters: whatever only reads, and of all else
+// the one request of the act that the guard has put into the context.
+func guarded(r *http.Request) error {
+	a, ok := r.Context().Value(actKey{}).(*act)
+	if !ok || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return reads(r)
+	}
+	return a.permit(r)
+}
+
+// An act is one request that changes something: all of it is known before it
+// is sent, and it is sent once.
+type act struct {
+	method, path string // the path below the address of the API server
+	contentType  string
+	body         []byte
+	dryRun       bool
+
+	base *url.URL // of the API server; set when it is sent
+	sent atomic.Bool
+}
+
+type actKey struct{}
+
+// during returns a context in which a may be sent, and nothing else that
+// changes anything.
+func (a *act) during(ctx context.Context) context.Context {
+	return context.WithValue(ctx, actKey{}, a)
+}
+
+// query is all that the address may ask beside its path.
+func (a *act) query() url.Values {
+	q := url.Values{}
+	if a.method == http.MethodPatch {
+		q.Set("fieldManager", fieldManager)
+	}
+	if a.dryRun {
+		q.Set("dryRun", metav1.DryRunAll)
+	}
+	return q
+}
+
+// fieldManager is the name under which the API server keeps what we changed.
+const fieldManager = "watchkeeper"
+
+// permit lets r through if it is a to the letter, and the first such request.
+func (a *act) permit(r *http.Request) error {
+	body, err := bodyOf(r)
+	switch {
+	case err != nil:
+		return fmt.Errorf("refused before it was sent: %w", err)
+	case r.Method != a.method, r.URL.Scheme != a.base.Scheme, r.URL.Host != a.base.Host,
+		r.URL.EscapedPath() != strings.TrimSuffix(a.base.EscapedPath(), "/")+a.path, !reflect.DeepEqual(r.URL.Query(), a.query()):
+		return fmt.Errorf("refused before it was sent: %s %s is not the request of this act", r.Method, r.URL.Path)
+	case r.Header.Get("Content-Type") != a.contentType || !bytes.Equal(body, a.body):
+		return fmt.Errorf("refused before it was sent: what %s %s carries is not what this act is about", r.Method, r.URL.Path)
+	case a.sent.Swap(true):
+		return fmt.Errorf("refused before it was sent: %s %s was sent already, and an act is sent once", r.Method, r.URL.Path)
+	}
+	return nil
+}
+
+// bodyOf reads a copy of what r carries.
+func bodyOf(r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if r.GetBody == nil {
+		return nil, fmt.Errorf("what %s %s carries cannot be looked at", r.Method, r.URL.Path)
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(body)
 }
