@@ -19,13 +19,17 @@ const (
 )
 
 // Briefing gathers the page for the days before now.
+//
+// Its queries name their index: a planner without statistics prefers one that
+// spares the sorting of a few thousand rows, and reads a million for it. The
+// index holds decided rows only, which "decided_at > 0" tells the planner.
 func (s *Store) Briefing(ctx context.Context, now time.Time, days int) (runbook.Briefing, error) {
 	b := runbook.Briefing{Days: days}
 	since := ms(now.Add(-time.Duration(days) * runbook.Day))
 	err := s.read.QueryRowContext(ctx, `
 		SELECT count(*), coalesce(sum(verdict = 'noise'), 0), coalesce(sum(verdict = 'real'), 0),
 		  coalesce(sum(verdict = 'auto_fixed'), 0), coalesce(sum(escalated), 0)
-		FROM occurrences WHERE decided_at > ?`, since).
+		FROM occurrences INDEXED BY occurrences_decided WHERE decided_at > 0 AND decided_at > ?`, since).
 		Scan(&b.Total, &b.Noise, &b.Real, &b.AutoFixed, &b.Escalated)
 	if err != nil {
 		return b, fmt.Errorf("briefing: %w", explain(err))
@@ -48,8 +52,8 @@ func (s *Store) recurring(ctx context.Context, since int64) ([]runbook.Recurring
 	rows, err := collect(ctx, s.read, func(r *sql.Rows) (runbook.Recurring, error) {
 		var rec runbook.Recurring
 		return rec, r.Scan(&rec.Alert, &rec.Service, &rec.Times)
-	}, `SELECT alert, service, count(*) FROM occurrences
-		WHERE decided_at > ? AND verdict = 'noise' GROUP BY alert, service`, since)
+	}, `SELECT alert, service, count(*) FROM occurrences INDEXED BY occurrences_decided
+		WHERE decided_at > 0 AND decided_at > ? AND verdict = 'noise' GROUP BY alert, service`, since)
 	if err != nil {
 		return nil, err
 	}

@@ -62,12 +62,13 @@ func (s *Store) putAll(ctx context.Context, puts []*put) {
 		return
 	}
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		g := newGathering()
 		for _, p := range puts {
-			if err := s.putBatch(ctx, tx, p); err != nil {
+			if err := s.putBatch(ctx, tx, p, g); err != nil {
 				return err
 			}
 		}
-		return nil
+		return putter{s: s, ctx: ctx, tx: tx, gathering: g}.flush()
 	})
 	if err != nil && len(puts) > 1 {
 		for _, p := range puts {

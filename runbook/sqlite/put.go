@@ -36,7 +36,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		   env, status, alerts, firing, created_at, last_at, due_at, done_at)
 		 VALUES (?, 'webhook', 'queued', ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, 0)`: &s.stmts.newDelivery,
 		`UPDATE deliveries SET service = ?, cluster = ?, namespace = ?, severity = ?, env = ?, status = ?,
-		   alerts = alerts + 1, firing = firing + ?, last_at = ?, due_at = ? WHERE id = ?`: &s.stmts.joinDelivery,
+		   alerts = alerts + ?, firing = firing + ?, last_at = ?, due_at = ? WHERE id = ?`: &s.stmts.joinDelivery,
 	} {
 		var err error
 		if *stmt, err = s.write.PrepareContext(ctx, text); err != nil {
@@ -48,16 +48,16 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // A putter stores the alerts of one batch.
 type putter struct {
-	s   *Store
-	ctx context.Context //nolint:containedctx // lives for one call; it saves a parameter in every step
-	tx  *sql.Tx
-	now time.Time
-	b   *runbook.Batch
+	s         *Store
+	ctx       context.Context //nolint:containedctx // lives for one call; it saves a parameter in every step
+	tx        *sql.Tx
+	now       time.Time
+	gathering *gathering
 }
 
-func (s *Store) putBatch(ctx context.Context, tx *sql.Tx, p *put) error {
+func (s *Store) putBatch(ctx context.Context, tx *sql.Tx, p *put, g *gathering) error {
 	p.receipt = runbook.Receipt{}
-	w := putter{s: s, ctx: ctx, tx: tx, now: p.batch.ReceivedAt, b: &p.batch}
+	w := putter{s: s, ctx: ctx, tx: tx, now: p.batch.ReceivedAt, gathering: g}
 	for i := range p.batch.Alerts {
 		a := p.batch.Alerts[i]
 		fresh, err := w.alert(a)
@@ -137,6 +137,9 @@ func (w putter) find(a runbook.Alert, last known) (known, error) {
 // open, the new one is a flap of it and is not pushed again.
 func (w putter) insert(a runbook.Alert, last known) error {
 	if last.id != 0 && last.status == runbook.Firing && last.startsAt < ns(a.StartsAt) {
+		if err := w.flush(); err != nil {
+			return err
+		}
 		if err := w.end(last, a.StartsAt); err != nil {
 			return err
 		}
@@ -170,7 +173,12 @@ func (w putter) deliver(a runbook.Alert, last known) (int64, error) {
 		if _, err := w.stmt(w.s.stmts.flap).ExecContext(w.ctx, last.id); err != nil {
 			return 0, err
 		}
-		return last.delivery, w.join(last.delivery, a)
+		d, err := w.delivery(last.delivery)
+		if err != nil {
+			return 0, err
+		}
+		w.join(d, a)
+		return last.delivery, nil
 	}
 	kind := runbook.EventAlert
 	switch {
@@ -185,6 +193,9 @@ func (w putter) deliver(a runbook.Alert, last known) (int64, error) {
 // resolve ends k. The session hears of it where it matters: while the delivery
 // is open, or after somebody was told that it is real.
 func (w putter) resolve(k known, a runbook.Alert) error {
+	if err := w.flush(); err != nil { // what follows looks at deliveries
+		return err
+	}
 	ended := a.EndsAt
 	if ns(ended) == 0 {
 		ended = w.now

@@ -1,0 +1,130 @@
+package house
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"github.com/mark3labs/mcp-go/server"
+	"golang.org/x/sync/errgroup"
+
+	"watchkeeper/channels"
+	"watchkeeper/channels/webhook"
+	"watchkeeper/runbook"
+	"watchkeeper/state"
+)
+
+// Intake receives webhooks while this process holds the lock, until ctx is
+// done.
+func (h *House) Intake(ctx context.Context) error {
+	return h.Dir.Host(ctx, state.Intake, h.Log, func(ctx context.Context) error {
+		ln, err := webhook.Listen(ctx, h.Config.Listen)
+		if err != nil {
+			return err
+		}
+		h.Log.InfoContext(ctx, "listening", "addr", ln.Addr().String())
+		return webhook.NewServer(ln, h.handler(), h.Log).Run(ctx)
+	})
+}
+
+func (h *House) handler() *webhook.Handler {
+	c := h.Config
+	return webhook.New(webhook.Config{
+		Store: h.Store, Normalizer: webhook.NewNormalizer(c.Webhook, c.Clusters), Log: h.Log,
+		Token: c.Secrets.WebhookToken, HMAC: c.Secrets.WebhookHMAC,
+		HMACHeader: c.Webhook.HMACHeader, HMACTimestamp: c.Webhook.HMACTimestamp,
+		Ready: h, Gauges: h.gauges(),
+	})
+}
+
+// Ping implements [webhook.Pinger].
+func (h *House) Ping(ctx context.Context) error { return h.Store.Check(ctx) }
+
+// gauges are the numbers of the house that are not the intake's own.
+func (h *House) gauges() []webhook.Gauge {
+	return []webhook.Gauge{
+		{Name: "watchkeeper_deliveries_pending", Help: "Events that wait for a claim.", Value: number(func(ctx context.Context) (int, error) {
+			return h.Store.Pending(ctx, "webhook", time.Now())
+		})},
+		{Name: "watchkeeper_escalations_open", Help: "Escalations that nobody has acknowledged.", Value: number(func(ctx context.Context) (int, error) {
+			open, err := h.Store.Escalations(ctx, runbook.EscalationOpen, runbook.EscalationSnoozed)
+			return len(open), err
+		})},
+	}
+}
+
+// number makes a gauge of a count; a count that fails is unknown.
+func number(count func(context.Context) (int, error)) func(context.Context) float64 {
+	return func(ctx context.Context) float64 {
+		n, err := count(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(n)
+	}
+}
+
+// Watchdog pages people for what nobody decides, while this process holds the
+// lock.
+func (h *House) Watchdog(ctx context.Context) error {
+	return h.Dir.Host(ctx, state.Watchdog, h.Log, func(ctx context.Context) error {
+		return (&channels.Watchdog{Memory: h.Store, Log: h.Log}).Run(ctx)
+	})
+}
+
+// Pump pushes the events of channel into sink, while this process holds the
+// lock of part.
+func (h *House) Pump(ctx context.Context, part state.Part, channel string, sink channels.Sink) error {
+	return h.Dir.Host(ctx, part, h.Log, func(ctx context.Context) error { return h.pump(ctx, channel, sink) })
+}
+
+func (h *House) pump(ctx context.Context, channel string, sink channels.Sink) error {
+	watch, err := h.Store.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch the memory: %w", err)
+	}
+	defer watch.Close()
+	reader := channels.Reader{Past: h.Store, Policy: h.Config.Policy.Rules(), Playbooks: h.Playbooks}
+	pump := &channels.Pump{Channel: channel, Memory: h.Store, Subject: reader.Subject, Sink: sink, Log: h.Log}
+	return pump.Run(ctx, watch)
+}
+
+// errDone ends a group whose main part has ended in order.
+var errDone = errors.New("done")
+
+// Together runs fns until one of them fails, or until main ends: then the
+// others are told to. It returns the first failure.
+func Together(ctx context.Context, main func(context.Context) error, fns ...func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := main(ctx); err != nil {
+			return err
+		}
+		return errDone
+	})
+	for _, fn := range fns {
+		g.Go(func() error { return fn(ctx) })
+	}
+	if err := g.Wait(); !errors.Is(err, errDone) {
+		return err
+	}
+	return nil
+}
+
+// PushTo pushes the events of channel as notifications of server, while this
+// process holds the lock of part. Only then does the session get a number:
+// Claude Code starts copies of a server that nobody listens to.
+func (h *House) PushTo(ctx context.Context, s *server.MCPServer, part state.Part, channel string) error {
+	sink := channels.NewNotifier(s, func(ctx context.Context) (int64, error) {
+		return h.Store.StartSession(ctx, "channels", os.Getppid())
+	}, h.Log)
+	return h.Dir.Host(ctx, part, h.Log, func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return sink.Run(ctx) })
+		g.Go(func() error { return h.pump(ctx, channel, sink) })
+		return g.Wait()
+	})
+}

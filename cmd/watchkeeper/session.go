@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"watchkeeper/cmd/internal/house"
+	"watchkeeper/session"
+)
+
+// servers are the programs of the three MCP servers; they stand beside this
+// one.
+var servers = []string{"webhook-channel", "slack-channel", "sre-tools"}
+
+// Bounds of the transcript: 32 MiB a file, this one and three older ones.
+const (
+	transcriptSize = 32 << 20
+	transcriptKeep = 3
+)
+
+// A keptSession is the supervisor of a session with what it writes to.
+type keptSession struct {
+	supervisor *session.Supervisor
+	transcript *session.Transcript
+}
+
+// Close closes the transcript.
+func (k keptSession) Close() error { return k.transcript.Close() }
+
+// newSession prepares a session in stream mode; nothing runs yet.
+func newSession(h *house.House, f house.Flags) (keptSession, error) {
+	mcp := h.Dir.Path("session", "mcp.json")
+	config, also, err := mcpServers(h, f)
+	if err != nil {
+		return keptSession{}, err
+	}
+	if err := session.WriteMCPConfig(mcp, config...); err != nil {
+		return keptSession{}, err
+	}
+	command := session.Command{
+		Path: h.Config.Session.Claude, Dir: h.Workspace, Env: sessionEnv(h, also), MCPConfig: mcp,
+		Settings: settingsFile(h.Workspace), Model: h.Config.Session.Model,
+		Tools: []string{"Agent", "ToolSearch"}, // not even Read: a file of this machine is no evidence
+	}
+	if err := command.Validate(); err != nil {
+		return keptSession{}, err
+	}
+	transcript, err := session.OpenTranscript(h.Dir.Path("session", "transcript.jsonl"), transcriptSize, transcriptKeep)
+	if err != nil {
+		return keptSession{}, err
+	}
+	return keptSession{transcript: transcript, supervisor: session.NewSupervisor(session.Config{
+		Command: command, Store: h.Store, Log: h.Log, Transcript: transcript, Drain: drained(h),
+		Briefing: func(ctx context.Context) (string, error) { return briefing(ctx, h) },
+	})}, nil
+}
+
+// briefing is the first message of a session.
+func briefing(ctx context.Context, h *house.House) (string, error) {
+	page, err := h.Briefing(ctx, time.Now(), 7)
+	if err != nil {
+		return "", err
+	}
+	return page + "\nYou are on duty. Events follow as CLAUDE.md describes them; what is pending is pushed again. Wait for them.", nil
+}
+
+// mcpServers returns the servers of the session, and the names of the secrets
+// that they need from the environment. The Slack tokens are not among them:
+// the link to Slack is held by this process.
+func mcpServers(h *house.House, f house.Flags) (all []session.Server, also []string, err error) {
+	args := []string{"--state", h.Dir.String()}
+	if h.Config.Path != "" {
+		args = append(args, "--config", h.Config.Path)
+	}
+	if f.Verbose {
+		args = append(args, "--verbose")
+	}
+	var errs []error
+	for _, s := range []session.Server{
+		{Name: "webhook", Command: "webhook-channel", AlwaysLoad: true},
+		{Name: "slack", Command: "slack-channel", AlwaysLoad: true},
+		{Name: "sre-tools", Command: "sre-tools", Timeout: 3 * time.Minute},
+	} {
+		var err error
+		s.Command, err = serverPath(s.Command)
+		errs = append(errs, err)
+		s.Args = args
+		if s.Name == "sre-tools" {
+			s.Env, also = toolSecrets(os.LookupEnv)
+		}
+		all = append(all, s)
+	}
+	return all, also, errors.Join(errs...)
+}
+
+// toolSecrets names the secrets of sre-tools, as [session.Server] wants them:
+// by the file that holds them, else by the variable.
+func toolSecrets(lookup func(string) (string, bool)) (env map[string]string, also []string) {
+	env = map[string]string{}
+	for _, name := range []string{"SIGNOZ_API_KEY", "GITLAB_TOKEN"} {
+		if path, ok := lookup(name + "_FILE"); ok && path != "" {
+			env[name+"_FILE"] = path
+		} else if v, ok := lookup(name); ok && v != "" {
+			env[name] = "${" + name + "}"
+			also = append(also, name)
+		}
+	}
+	return env, also
+}
+
+// sessionEnv is the environment of the CLI.
+func sessionEnv(h *house.House, also []string) []string {
+	env := session.Environ(os.Environ(), also...)
+	if m := h.Config.Session.SubAgentModel; m != "" {
+		env = append(env, "CLAUDE_CODE_SUBAGENT_MODEL="+m)
+	}
+	return env
+}
+
+// serverPath returns the program called name that stands beside this one.
+func serverPath(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("find %s: %w; the four programs belong into one folder", name, err)
+	}
+	return path, nil
+}
+
+// settingsFile is the settings of the workspace, passed by name because the
+// CLI drops a project's permissions in a folder that nobody has trusted.
+func settingsFile(workspace string) string {
+	path := filepath.Join(workspace, ".claude", "settings.json")
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}

@@ -1,0 +1,185 @@
+package intake_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// BenchmarkDurablePOST measures POSTs of three alerts each over 16 connections;
+// each is on the disk before its 200.
+func BenchmarkDurablePOST(b *testing.B) {
+	p := newPlace(b)
+	c := start(b, p)
+	c.hello()
+	requests := prepared(b.N, 3)
+	var next, failed atomic.Int64
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			s, err := dial(p.addr)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer s.conn.Close()
+			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+				if err := s.post(requests[i]); err != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "POST/s")
+	b.ReportMetric(float64(failed.Load()), "lost")
+}
+
+func prepared(n, alerts int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = request(body(fmt.Sprintf("p%d", i), alerts))
+	}
+	return out
+}
+
+// BenchmarkPacedPOST measures the latency at 1,000 POSTs a second.
+func BenchmarkPacedPOST(b *testing.B) {
+	p := newPlace(b)
+	c := start(b, p)
+	c.hello()
+	n := max(b.N, 1000)
+	requests := prepared(n, 3)
+	took := make([]time.Duration, n)
+	var next, failed atomic.Int64
+	began := time.Now()
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			s, err := dial(p.addr)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer s.conn.Close()
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				due := began.Add(time.Duration(i) * time.Millisecond)
+				time.Sleep(time.Until(due)) // the pace is what is asked for
+				if err := s.post(requests[i]); err != nil {
+					failed.Add(1)
+				}
+				took[i] = time.Since(due) // from when it was due: a queue in front counts
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(quantile(took, 0.5).Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(quantile(took, 0.99).Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(failed.Load()), "lost")
+}
+
+// BenchmarkLoneAlert measures from the POST to the last byte of the
+// notification on stdout.
+func BenchmarkLoneAlert(b *testing.B) {
+	p := newPlace(b)
+	c := start(b, p)
+	c.hello()
+	s, err := dial(p.addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.conn.Close()
+	n := min(max(b.N, 20), 500)
+	took := make([]time.Duration, n)
+	for i := range took {
+		// A name of its own: the same one again within 500 ms is gathered.
+		text := strings.ReplaceAll(body(fmt.Sprintf("lone%d", i), 1), "KubePodCrashLooping", fmt.Sprintf("Lone%d", i))
+		req := request(text)
+		time.Sleep(20 * time.Millisecond) // the pump must be idle again
+		began := time.Now()
+		if err := s.post(req); err != nil {
+			b.Fatal(err)
+		}
+		for {
+			m := c.next("push")
+			if strings.HasPrefix(m.Params.Meta["alert"], "Lone") || m.Params.Meta["event"] == "storm" {
+				took[i] = m.at.Sub(began)
+				break
+			}
+		}
+		if i%15 == 14 { // above 20 pending events they become a digest
+			c.stop()
+			p = newPlace(b)
+			c = start(b, p)
+			c.hello()
+			s.conn.Close()
+			if s, err = dial(p.addr); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(quantile(took, 0.5).Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(quantile(took, 0.99).Microseconds())/1000, "p99-ms")
+}
+
+// BenchmarkStart measures from the start of the process to its answer to
+// initialize, on a memory that exists.
+func BenchmarkStart(b *testing.B) {
+	p := newPlace(b)
+	start(b, p).stop()
+	for b.Loop() {
+		c := launch(b, p)
+		c.hello()
+		b.StopTimer()
+		c.stop()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms")
+}
+
+// BenchmarkMemory prints what the channel holds after its start, after 10,000
+// alerts and after 100,000: it must stay flat.
+func BenchmarkMemory(b *testing.B) {
+	p := newPlace(b)
+	c := start(b, p)
+	c.hello()
+	go func() {
+		for range c.got { //nolint:revive // a host that reads
+		}
+	}()
+	b.ReportMetric(resident(b, c), "start-MiB")
+	flood(p.addr, "warm", 8, 125, 10)
+	b.ReportMetric(resident(b, c), "10k-MiB")
+	flood(p.addr, "full", 8, 1125, 10)
+	b.ReportMetric(resident(b, c), "100k-MiB")
+}
+
+// resident returns the resident memory of a process in MiB.
+func resident(b *testing.B, c *channel) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		b.Skipf("no /proc here: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.Atoi(strings.Fields(v)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kib) / 1024
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
