@@ -1,6 +1,12 @@
 package runbook
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrDuplicate means that something open has that name already.
+var ErrDuplicate = errors.New("already there")
 
 // An EscalationState is where a cry for help stands.
 type EscalationState string
@@ -98,4 +104,75 @@ type Said struct {
 	Kind string    // of our message; "" is a person's
 	Text string
 	Sent bool // false while our message still waits to be sent
+}
+
+// A Duty is an escalation with what the escalator needs to know about it.
+type Duty struct {
+	Escalation
+	Policed   bool      // its first deadline follows the configuration
+	Over      bool      // its alerts fired when it was opened, and none does now
+	Decided   bool      // its delivery has a verdict
+	TouchedAt time.Time // UTC; last sign that somebody works on it
+	Repings   int       // times that whoever acknowledged it was asked again
+	SecondAt  time.Time // UTC; when the second person was called; zero if they were not
+	Revision  int       // grows with every change that its card shows
+	Shown     int       // revision of the last card in the outbox
+
+	// Stuck counts the nags before the next one that still wait to be sent,
+	// while Slack takes nothing; 0 while it does.
+	Stuck int
+
+	SecondChannel string // where the second person's thread about it is; "" until it was sent
+	SecondThread  string // Slack ts of its root
+}
+
+// A Nag is the next step of an escalation that nobody acknowledged.
+type Nag struct {
+	Escalation int64
+	Was        time.Time // NextNagAt as it was read: another process that was faster has moved it
+	Number     int       // of the last nag that this step counts for
+	Next       time.Time // UTC; zero: no other follows
+	Messages   []Message
+	Replaces   bool // gives up the nags that still wait to be sent: this one speaks for them
+}
+
+// An ApprovalState is where a permission that the session asked for stands.
+type ApprovalState string
+
+// Open waits for a person; Withdrawn means that the session no longer wants to
+// know.
+const (
+	ApprovalOpen      ApprovalState = "open"
+	ApprovalAllowed   ApprovalState = "allowed"
+	ApprovalDenied    ApprovalState = "denied"
+	ApprovalExpired   ApprovalState = "expired"
+	ApprovalWithdrawn ApprovalState = "withdrawn"
+)
+
+// An Approval is a permission that the session asked a person for.
+type Approval struct {
+	ID          int64
+	Code        string // 5 letters a-z without l; unique among the open ones
+	Source      string // "channel" (the CLI relays its prompt) or "stream"
+	Person      string // Slack user ID of the only one who may answer
+	Tool        string
+	Description string // may be ""
+	Input       string // what the tool is called with, JSON or a part of it; without secrets
+	State       ApprovalState
+	AskedAt     time.Time
+	ExpiresAt   time.Time // UTC; an answer after it counts for nothing
+	DecidedAt   time.Time // UTC; zero while it is open
+	DecidedBy   string    // Slack user ID; "" if no person decided
+}
+
+// A Taking is what a person did to an escalation.
+type Taking struct {
+	Escalation int64
+	State      EscalationState // afterwards: acked, snoozed or resolved
+	User       string          // Slack user ID
+	At         time.Time
+	Until      time.Time // UTC; of a snooze, else zero
+	Thread     string    // Slack ts of the thread in which it was done
+	Text       string    // for the session
+	Messages   []Message // for the other people
 }

@@ -13,6 +13,127 @@ const (
 	byVerdict = "verdict"
 )
 
+// elapsed is a time as a nag says it: whole minutes up to five hours, because
+// that is what somebody who wakes up counts in.
+func elapsed(d time.Duration) string {
+	minutes := int(d / time.Minute)
+	switch {
+	case minutes == 1:
+		return "1 minute"
+	case minutes < 300:
+		return fmt.Sprintf("%d minutes", minutes)
+	case minutes < 48*60:
+		return fmt.Sprintf("%d hours %d minutes", minutes/60, minutes%60)
+	}
+	return fmt.Sprintf("%d days %d hours", minutes/60/24, minutes/60%24)
+}
+
+// mention rings user; "" rings nobody.
+func mention(user string) string {
+	if user == "" {
+		return ""
+	}
+	return "<@" + user + "> "
+}
+
+// urgent is a message about e in Slack's markup, in its thread.
+func urgent(e runbook.Escalation, key, kind, text string, now time.Time) runbook.Message {
+	return runbook.Message{Key: key, Kind: kind, Escalation: e.ID, Text: text, Mrkdwn: true, CreatedAt: now}
+}
+
+// nagMessages are nag number of d: to the person on call in the thread, and to
+// the second person in theirs.
+func (e *Escalator) nagMessages(d runbook.Duty, number, missed int, now time.Time) []runbook.Message {
+	text := nagText(d, number, missed, now)
+	key := fmt.Sprintf("nag:%d:%d", d.ID, number)
+	if number == d.Nags {
+		key = fmt.Sprintf("%s:%d", key, d.NextNagAt.Unix()) // the end of a snooze that has no number of its own
+	}
+	all := []runbook.Message{urgent(d.Escalation, key, "nag", mention(e.calling.People.OnCall)+text, now)}
+	if second := e.second(); second != "" && !d.SecondAt.IsZero() {
+		m := urgent(d.Escalation, key, "nag", mention(second)+text, now)
+		all = append(all, toSecond(d, second, m))
+	}
+	return all
+}
+
+func nagText(d runbook.Duty, number, missed int, now time.Time) string {
+	text := fmt.Sprintf("Still unacknowledged. Nag #%d. Unreachable for %s.", number, elapsed(now.Sub(d.OpenedAt)))
+	switch {
+	case d.State == runbook.EscalationSnoozed && number == d.Nags:
+		text = fmt.Sprintf("The snooze is over. Open for %s.", elapsed(now.Sub(d.OpenedAt)))
+	case d.State == runbook.EscalationSnoozed:
+		text = fmt.Sprintf("The snooze is over, and nobody has it. Nag #%d. Open for %s.", number, elapsed(now.Sub(d.OpenedAt)))
+	}
+	if number > d.Nags {
+		text += skipped(number, missed, d.Stuck)
+	}
+	return text + "\n" + textEscaper.Replace(summaryOf(d.Escalation))
+}
+
+// skipped names the nags before number that nobody saw: missed ones, that were
+// never made, and before them stuck ones, that Slack did not take.
+func skipped(number, missed, stuck int) string {
+	why := "Watchkeeper was not running"
+	if stuck > 0 {
+		why = "Slack could not be reached"
+	}
+	switch missed + stuck {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(" Nag #%d was not sent: %s.", number-1, why)
+	}
+	return fmt.Sprintf(" Nags #%d to #%d were not sent: %s.", number-missed-stuck, number-1, why)
+}
+
+// summaryOf is e in one line.
+func summaryOf(e runbook.Escalation) string {
+	if e.Cluster == "" {
+		return e.Title
+	}
+	return e.Title + " (" + e.Cluster + ")"
+}
+
+// toSecond sends what the thread is told to the second person, who does not
+// see that thread: into the thread under the card that called them, or on its
+// own while that card has not been sent.
+func toSecond(d runbook.Duty, second string, m runbook.Message) runbook.Message {
+	m.Key += ":second"
+	m.Channel, m.Thread = d.SecondChannel, d.SecondThread
+	if m.Channel == "" {
+		m.Channel = second
+	}
+	return m
+}
+
+// secondCall is the card that calls the second person.
+func secondCall(e runbook.Escalation, second, why string, now time.Time) runbook.Message {
+	return runbook.Message{
+		Key: fmt.Sprintf("second:%d", e.ID), Kind: kindSecond, Escalation: e.ID, Channel: second, CreatedAt: now,
+		Text: fmt.Sprintf("The person on call %s. You are called in their place.\n%s", why, callText(e)),
+	}
+}
+
+// secondNote tells the thread that the second person was called.
+func secondNote(e runbook.Escalation, why string, now time.Time) runbook.Message {
+	return runbook.Message{
+		Key: fmt.Sprintf("second-note:%d", e.ID), Kind: "note", Escalation: e.ID, CreatedAt: now,
+		Text: fmt.Sprintf("The person on call %s, so the second person was called.", why),
+	}
+}
+
+// repingMessage asks whoever acknowledged d whether it is still theirs.
+func (e *Escalator) repingMessage(d runbook.Duty, now time.Time) runbook.Message {
+	text := fmt.Sprintf("%sNothing has happened here for %s, and it is yours since %s. Is it over, or still in your hands? "+
+		"Reply here, or press Resolve.\n%s", mention(d.AckedBy), elapsed(now.Sub(d.TouchedAt)), clock(d.AckedAt), textEscaper.Replace(summaryOf(d.Escalation)))
+	m := urgent(d.Escalation, fmt.Sprintf("reping:%d:%d", d.ID, d.Repings+1), "nag", text, now)
+	if second := e.second(); second != "" && d.AckedBy == second {
+		return toSecond(d, second, m)
+	}
+	return m
+}
+
 // resolvedNote says once in the thread that e is over. It mentions nobody: it
 // must not wake the person whom it lets sleep.
 func resolvedNote(e runbook.Escalation, by string, now time.Time) runbook.Message {

@@ -78,7 +78,7 @@ func (s *Store) Renew(ctx context.Context, e runbook.Escalation, now time.Time) 
 		}
 		changed = true
 		_, err = tx.ExecContext(ctx, `UPDATE escalations SET severity = ?2, impact = ?3, checked = ?4, found = ?5, recommend = ?6,
-			  silence = ?7, next_nag_at = ?8, policed = CASE WHEN next_nag_at <> ?8 THEN 0 ELSE policed END, touched_at = ?9 WHERE id = ?1`,
+			  silence = ?7, next_nag_at = ?8, policed = CASE WHEN severity <> ?2 THEN 0 ELSE policed END, touched_at = ?9 WHERE id = ?1`,
 			e.ID, out.Severity, out.Impact, out.Checked, out.Found, out.Recommend, out.Default, ms(out.NextNagAt), ms(now))
 		return err
 	})

@@ -116,9 +116,11 @@ func (s *Store) ThreadChannel(ctx context.Context, ts string) (string, error) {
 }
 
 // EscalationOfThread returns the escalation whose thread hangs under ts in
-// channel, or [runbook.ErrNotFound].
+// channel, that of the first person called or that of the second, or
+// [runbook.ErrNotFound].
 func (s *Store) EscalationOfThread(ctx context.Context, channel, ts string) (runbook.Escalation, error) {
-	e, err := findEscalation(ctx, s.read, `slack_ts <> '' AND slack_channel = ? AND slack_ts = ?`, channel, ts)
+	e, err := findEscalation(ctx, s.read, `slack_ts <> '' AND slack_channel = ?1 AND slack_ts = ?2
+		OR id IN (SELECT escalation FROM outbox WHERE ts <> '' AND ts = ?2 AND channel = ?1 AND escalation <> 0)`, channel, ts)
 	if err != nil {
 		return e, fmt.Errorf("escalation of thread %s: %w", ts, domainErr(err))
 	}

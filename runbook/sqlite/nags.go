@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"watchkeeper/runbook"
+)
+
+// Duties returns the escalations that are not resolved, and those whose card
+// in the outbox is older than they are; oldest first.
+func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
+	return collect(ctx, s.read, scanDuty, `
+		SELECT `+prefixed("e", escalationColumns)+`,
+		  e.policed, e.fired AND coalesce(d.firing, 1) = 0, coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
+		  e.revision, e.shown, coalesce(o.channel, ''), coalesce(o.ts, ''),
+		  (SELECT count(*) FROM outbox n WHERE n.escalation = e.id AND n.kind = 'nag' AND n.state = 'queued' AND n.key NOT LIKE '%:second'
+		    AND EXISTS (SELECT 1 FROM outbox f WHERE f.state = 'queued' AND f.error <> ''))
+		FROM escalations e
+		LEFT JOIN deliveries m ON m.id = e.delivery_id
+		LEFT JOIN deliveries d ON d.id = CASE m.state WHEN 'merged' THEN m.merged_into ELSE m.id END
+		LEFT JOIN outbox o ON o.key = 'second:' || e.id AND o.state = 'sent'
+		WHERE e.state <> 'resolved' OR e.revision > e.shown ORDER BY e.id`)
+}
+
+func scanDuty(r *sql.Rows) (runbook.Duty, error) {
+	var d runbook.Duty
+	var touched, second int64
+	e, err := scanEscalation(scanner{r, []any{
+		&d.Policed, &d.Over, &d.Decided, &touched, &d.Repings, &second, &d.Revision, &d.Shown, &d.SecondChannel, &d.SecondThread, &d.Stuck,
+	}})
+	d.Escalation, d.TouchedAt, d.SecondAt = e, at(touched), at(second)
+	return d, err
+}
+
+// A scanner scans more columns behind those that it is asked for.
+type scanner struct {
+	row  row
+	more []any
+}
+
+// Scan implements row.
+func (s scanner) Scan(dest ...any) error { return s.row.Scan(append(dest, s.more...)...) }
+
+// step changes one row and, if it was as the query wants it, stores the
+// messages that tell of it: both or nothing, so that two processes that see the
+// same deadline speak once. It reports whether it did.
+func (s *Store) step(ctx context.Context, what string, messages []runbook.Message, query string, args ...any) (done bool, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil || n == 0 {
+			return err
+		}
+		done = true
+		for _, m := range messages {
+			if err := insertMessage(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("%s %v: %w", what, args[0], err)
+	}
+	return done, nil
+}
+
+// Police sets the first deadline of escalation id, once; the zero time is
+// none. One that has moved on already keeps what it has.
+func (s *Store) Police(ctx context.Context, id int64, next time.Time) error {
+	_, err := s.step(ctx, "police escalation", nil, `
+		UPDATE escalations SET policed = 1, next_nag_at = CASE WHEN state = 'open' AND nags = 0 THEN ?2 ELSE next_nag_at END
+		WHERE id = ?1 AND policed = 0`, id, ms(next))
+	return err
+}
+
+// Nag stores a nag with its next deadline. It reports false if the escalation
+// has moved on since it was read, and nothing changes then.
+func (s *Store) Nag(ctx context.Context, n runbook.Nag) (bool, error) {
+	sent, err := s.step(ctx, "nag about escalation", n.Messages, `
+		UPDATE escalations SET nags = ?2, next_nag_at = ?3, state = 'open', snoozed_until = 0
+		WHERE id = ?1 AND state IN ('open', 'snoozed') AND next_nag_at = ?4`, n.Escalation, n.Number, ms(n.Next), ms(n.Was))
+	if err != nil || !sent || !n.Replaces {
+		return sent, err
+	}
+	return sent, s.changeMessage(ctx, `UPDATE outbox SET state = 'failed', error = 'replaced by a later nag'
+		WHERE escalation = ?1 AND kind = 'nag' AND state = 'queued' AND key NOT IN (SELECT value FROM json_each(?2))`,
+		n.Escalation, keys(n.Messages))
+}
+
+// keys lists the keys of messages as a JSON array.
+func keys(messages []runbook.Message) string {
+	names := make([]string, len(messages))
+	for i, m := range messages {
+		names[i] = m.Key
+	}
+	text, _ := json.Marshal(names) // strings always marshal
+	return string(text)
+}
+
+// CallSecond stores the messages that call the second person about escalation
+// id, once, while nobody has taken it.
+func (s *Store) CallSecond(ctx context.Context, id int64, now time.Time, messages ...runbook.Message) (bool, error) {
+	return s.step(ctx, "call the second person about escalation", messages, `
+		UPDATE escalations SET second_at = ?2 WHERE id = ?1 AND second_at = 0 AND state = 'open'`, id, ms(now))
+}
+
+// Reping stores question number n to whoever acknowledged escalation id.
+func (s *Store) Reping(ctx context.Context, id int64, n int, now time.Time, messages ...runbook.Message) (bool, error) {
+	return s.step(ctx, "ask again about escalation", messages, `
+		UPDATE escalations SET repings = ?2, touched_at = ?3 WHERE id = ?1 AND state = 'acked' AND repings = ?2 - 1`, id, n, ms(now))
+}
+
+// Settle resolves escalation id because of what by names, and stores what is
+// said about it.
+func (s *Store) Settle(ctx context.Context, id int64, by string, now time.Time, messages ...runbook.Message) (bool, error) {
+	return s.step(ctx, "settle escalation", messages, `
+		UPDATE escalations SET state = 'resolved', resolved_by = ?2, resolved_at = ?3, next_nag_at = 0
+		WHERE id = ?1 AND state <> 'resolved'`, id, by, ms(now))
+}
+
+// ShowCard stores the edits that bring the cards of escalation id to revision.
+func (s *Store) ShowCard(ctx context.Context, id int64, revision int, edits ...runbook.Message) (bool, error) {
+	return s.step(ctx, "show escalation", edits, `UPDATE escalations SET shown = ?2 WHERE id = ?1 AND shown < ?2`, id, revision)
+}
+
+// Take does what a person asked for by a button: state is that of the
+// escalation afterwards, until the end of a snooze. The session is owed an
+// event with text, and messages are stored, if that changed anything; asking
+// again changes nothing. A resolved one stays so: [runbook.ErrClosed].
+func (s *Store) Take(ctx context.Context, t runbook.Taking) (changed bool, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		e, err := findEscalation(ctx, tx, `id = ?`, t.Escalation)
+		switch {
+		case err != nil:
+			return err
+		case e.State == runbook.EscalationResolved && e.ResolvedBy == t.User && t.State == e.State:
+			return nil
+		case e.State == runbook.EscalationResolved:
+			return runbook.ErrClosed
+		case e.State == t.State && (t.State == runbook.EscalationAcked || e.AckedBy == t.User && e.SnoozedUntil.Equal(t.Until)):
+			return nil // the first who takes it has it
+		}
+		changed = true
+		if err := take(ctx, tx, t); err != nil {
+			return err
+		}
+		for _, m := range t.Messages {
+			if err := insertMessage(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO deliveries (kind, channel, state, created_at, last_at, due_at, user, thread, text, escalation)
+			VALUES (?1, 'slack', 'queued', ?2, ?2, ?2, ?3, ?4, ?5, ?6)`, runbook.EventAcked, ms(t.At), t.User, t.Thread, t.Text, t.Escalation)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("%s escalation %d: %w", t.State, t.Escalation, err)
+	}
+	return changed, nil
+}
+
+func take(ctx context.Context, tx *sql.Tx, t runbook.Taking) error {
+	query := `UPDATE escalations SET state = 'acked', acked_by = ?2, acked_at = ?3, next_nag_at = 0, snoozed_until = 0, touched_at = ?3 WHERE id = ?1`
+	switch t.State {
+	case runbook.EscalationSnoozed:
+		query = `UPDATE escalations SET state = 'snoozed', acked_by = ?2, snoozed_until = ?4, next_nag_at = ?4, touched_at = ?3 WHERE id = ?1`
+	case runbook.EscalationResolved:
+		query = `UPDATE escalations SET state = 'resolved', resolved_by = ?2, resolved_at = ?3, next_nag_at = 0 WHERE id = ?1`
+	}
+	_, err := tx.ExecContext(ctx, query, t.Escalation, t.User, ms(t.At), ms(t.Until))
+	if err != nil {
+		return err
+	}
+	return insertAudit(ctx, tx, runbook.AuditEntry{At: t.At, Actor: "human:" + t.User, Action: string(t.State) + "_escalation",
+		Target: fmt.Sprintf("escalation %d", t.Escalation), Phase: "after"})
+}
