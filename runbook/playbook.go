@@ -44,14 +44,18 @@ func (u Urgency) For(e Env) Severity {
 
 // Categories are the words that a playbook and a policy may use.
 func Categories() []string {
-	return []string{"certificate", "database", "deployment", "ingestion", "monitoring", "node", "object-store",
-		"security", "service", "storage", "tenant", "unknown", "vector-store", "workflow", "workload"}
+	return []string{
+		"certificate", "database", "deployment", "ingestion", "monitoring", "node", "object-store",
+		"security", "service", "storage", "tenant", "unknown", "vector-store", "workflow", "workload",
+	}
 }
 
 // Sources are what a first look can gather.
 func Sources() []string {
-	return []string{"argocd", "deployments", "events", "history", "logs", "merges", "metrics", "nodes", "pods", "traces",
-		"volumes", "workflows"}
+	return []string{
+		"argocd", "deployments", "events", "history", "logs", "merges", "metrics", "nodes", "pods", "traces",
+		"volumes", "workflows",
+	}
 }
 
 // Actions are the only four changes that the session may make to a cluster.

@@ -127,8 +127,10 @@ func literals(glob string) weight {
 // scraper's own job label is none of them.
 func subjects(service string, labels map[string]string) []string {
 	var names []string
-	keys := [...]string{"service.name", "service_name", "app", "app.kubernetes.io/name", "deployment", "statefulset",
-		"pod", "container", "k8s.deployment.name", "k8s.statefulset.name", "k8s.pod.name", "k8s.container.name", "db.system"}
+	keys := [...]string{
+		"service.name", "service_name", "app", "app.kubernetes.io/name", "deployment", "statefulset",
+		"pod", "container", "k8s.deployment.name", "k8s.statefulset.name", "k8s.pod.name", "k8s.container.name", "db.system",
+	}
 	for _, n := range append([]string{service}, valuesOf(labels, keys[:])...) {
 		if n != "" && !slices.Contains(names, n) {
 			names = append(names, n)

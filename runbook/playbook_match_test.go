@@ -8,11 +8,11 @@ import (
 )
 
 // ours loads the playbooks that Watchkeeper comes with.
-func ours(t testing.TB) runbook.Playbooks {
-	t.Helper()
+func ours(tb testing.TB) runbook.Playbooks {
+	tb.Helper()
 	ps, err := runbook.LoadPlaybooks(os.DirFS("../playbooks"))
 	if err != nil {
-		t.Fatalf("LoadPlaybooks: %v", err)
+		tb.Fatalf("LoadPlaybooks: %v", err)
 	}
 	return ps
 }
@@ -23,58 +23,94 @@ func ours(t testing.TB) runbook.Playbooks {
 func TestAlertsThatPeopleHaveFindTheirPlaybook(t *testing.T) {
 	ps := ours(t)
 	tests := map[string][]string{
-		"pod-crash-loop": {"KubePodCrashLooping", "KubernetesPodCrashLooping", "Pod CrashLooping", "Pod CrashLoopBackOff",
-			"container restarts high", "Frequent pod restarts"},
-		"workload-not-ready": {"KubePodNotReady", "KubeContainerWaiting", "KubeDeploymentReplicasMismatch", "KubeDeploymentRolloutStuck",
+		"pod-crash-loop": {
+			"KubePodCrashLooping", "KubernetesPodCrashLooping", "Pod CrashLooping", "Pod CrashLoopBackOff",
+			"container restarts high", "Frequent pod restarts",
+		},
+		"workload-not-ready": {
+			"KubePodNotReady", "KubeContainerWaiting", "KubeDeploymentReplicasMismatch", "KubeDeploymentRolloutStuck",
 			"KubeStatefulSetReplicasMismatch", "KubeStatefulSetUpdateNotRolledOut", "KubeDaemonSetNotScheduled", "KubeHpaMaxedOut",
 			"KubePdbNotEnoughHealthyPods", "KubernetesDeploymentReplicasMismatch", "KubernetesPodNotHealthy", "Pods pending",
-			"ImagePullBackOff in prod", "KubernetesReplicasetReplicasMismatch", "KubernetesStatefulsetDown", "KubernetesHpaScaleMaximum"},
-		"oom-killed": {"KubeContainerOOMKilled", "KubernetesContainerOomKiller", "Pod OOMKilled", "ContainerHighMemoryUsage",
-			"Memory usage above 90%", "Container memory limit reached"},
-		"resource-saturation": {"CPUThrottlingHigh", "KubeCPUOvercommit", "KubeMemoryOvercommit", "KubeQuotaAlmostFull",
-			"KubeQuotaExceeded", "ContainerHighCpuUtilization", "CPU above 80%", "High CPU", "K8s pod CPU usage"},
-		"high-error-rate": {"High Error Rate", "HighErrorRate", "Error rate above 5%", "HTTP 5xx on checkout", "5xx rate",
-			"Exception count", "Error count in logs", "ErrorBudgetBurn", "HighRequestFailureRate", "SLO burn rate", "Panics in service"},
-		"high-latency": {"High Latency", "HighLatency", "p99 latency", "P95 above 2s", "API slow", "Response time degraded",
-			"HighRequestDuration", "Request timeout"},
-		"service-down": {"BlackboxProbeFailed", "BlackboxProbeHttpFailure", "InstanceDown", "Service down", "Endpoint unreachable",
-			"Health check failing", "Uptime check failed", "Service unavailable"},
-		"argocd-app": {"ArgoCdAppOutOfSync", "ArgoCdAppUnhealthy", "ArgoAppNotSynced", "ArgocdServiceNotSynced", "ArgocdServiceUnhealthy",
-			"ArgoCD Out-of-Sync", "Argo CD application degraded", "Application OutOfSync", "app sync failed"},
-		"pvc-capacity": {"KubePersistentVolumeFillingUp", "KubePersistentVolumeInodesFillingUp", "KubePersistentVolumeErrors",
+			"ImagePullBackOff in prod", "KubernetesReplicasetReplicasMismatch", "KubernetesStatefulsetDown", "KubernetesHpaScaleMaximum",
+		},
+		"oom-killed": {
+			"KubeContainerOOMKilled", "KubernetesContainerOomKiller", "Pod OOMKilled", "ContainerHighMemoryUsage",
+			"Memory usage above 90%", "Container memory limit reached",
+		},
+		"resource-saturation": {
+			"CPUThrottlingHigh", "KubeCPUOvercommit", "KubeMemoryOvercommit", "KubeQuotaAlmostFull",
+			"KubeQuotaExceeded", "ContainerHighCpuUtilization", "CPU above 80%", "High CPU", "K8s pod CPU usage",
+		},
+		"high-error-rate": {
+			"High Error Rate", "HighErrorRate", "Error rate above 5%", "HTTP 5xx on checkout", "5xx rate",
+			"Exception count", "Error count in logs", "ErrorBudgetBurn", "HighRequestFailureRate", "SLO burn rate", "Panics in service",
+		},
+		"high-latency": {
+			"High Latency", "HighLatency", "p99 latency", "P95 above 2s", "API slow", "Response time degraded",
+			"HighRequestDuration", "Request timeout",
+		},
+		"service-down": {
+			"BlackboxProbeFailed", "BlackboxProbeHttpFailure", "InstanceDown", "Service down", "Endpoint unreachable",
+			"Health check failing", "Uptime check failed", "Service unavailable",
+		},
+		"argocd-app": {
+			"ArgoCdAppOutOfSync", "ArgoCdAppUnhealthy", "ArgoAppNotSynced", "ArgocdServiceNotSynced", "ArgocdServiceUnhealthy",
+			"ArgoCD Out-of-Sync", "Argo CD application degraded", "Application OutOfSync", "app sync failed",
+		},
+		"pvc-capacity": {
+			"KubePersistentVolumeFillingUp", "KubePersistentVolumeInodesFillingUp", "KubePersistentVolumeErrors",
 			"KubernetesVolumeFullInFourDays", "KubernetesVolumeOutOfDiskSpace", "KubernetesPersistentvolumeclaimPending",
-			"PVC at 87%", "PVC usage high", "Disk usage above 90%", "disk full"},
-		"postgresql": {"PostgreSQLDown", "PostgresqlTooManyConnections", "PostgresqlReplicationLag", "PostgreSQLMaxConnectionsReached",
+			"PVC at 87%", "PVC usage high", "Disk usage above 90%", "disk full",
+		},
+		"postgresql": {
+			"PostgreSQLDown", "PostgresqlTooManyConnections", "PostgresqlReplicationLag", "PostgreSQLMaxConnectionsReached",
 			"CNPGClusterHighConnectionsCritical", "LongRunningTransaction", "PGReplication", "Database connections exhausted",
-			"Replication lag", "Deadlocks", "Database error", "DB errors", "MysqlDown", "MongodbDown", "RedisDown", "Connection pool exhausted"},
-		"object-store": {"MinioClusterDiskOffline", "MinioNodesOffline", "MinIO drive offline", "S3 errors", "Bucket quota",
-			"Object store unavailable"},
+			"Replication lag", "Deadlocks", "Database error", "DB errors", "MysqlDown", "MongodbDown", "RedisDown", "Connection pool exhausted",
+		},
+		"object-store": {
+			"MinioClusterDiskOffline", "MinioNodesOffline", "MinIO drive offline", "S3 errors", "Bucket quota",
+			"Object store unavailable",
+		},
 		"vector-store": {"QdrantDown", "Qdrant collection red", "Vector search errors", "vector db latency"},
-		"argo-workflows": {"ArgoWorkflowFailed", "Argo Workflow stuck", "Workflow failed", "KubeJobFailed", "KubeJobNotCompleted",
-			"KubernetesJobFailed", "KubernetesCronjobTooLong", "Pipeline failed", "Cron job missed"},
-		"certificates-mtls": {"CertManagerCertExpirySoon", "CertManagerCertNotReady", "CertManagerAbsent", "Certificate expires in 7 days",
+		"argo-workflows": {
+			"ArgoWorkflowFailed", "Argo Workflow stuck", "Workflow failed", "KubeJobFailed", "KubeJobNotCompleted",
+			"KubernetesJobFailed", "KubernetesCronjobTooLong", "Pipeline failed", "Cron job missed",
+		},
+		"certificates-mtls": {
+			"CertManagerCertExpirySoon", "CertManagerCertNotReady", "CertManagerAbsent", "Certificate expires in 7 days",
 			"KubeClientCertificateExpiration", "KubeletServerCertificateExpiration", "KubeletServerCertificateRenewalErrors",
 			"BlackboxSslCertificateWillExpireSoon", "mTLS handshake failures", "x509 errors", "Skupper link down", "TLS handshake timeout",
-			"SSL certificate expired"},
-		"node-problems": {"KubeNodeNotReady", "KubeNodeUnreachable", "KubeNodeReadinessFlapping", "KubeNodePressure", "KubeNodeEviction",
+			"SSL certificate expired",
+		},
+		"node-problems": {
+			"KubeNodeNotReady", "KubeNodeUnreachable", "KubeNodeReadinessFlapping", "KubeNodePressure", "KubeNodeEviction",
 			"KubeletTooManyPods", "KubeletDown", "KubeletPodStartUpLatencyHigh", "NodeFilesystemSpaceFillingUp",
 			"NodeFilesystemAlmostOutOfSpace", "NodeMemoryHighUtilization", "NodeCPUHighUsage", "NodeClockNotSynchronising",
 			"NodeSystemdServiceFailed", "NodeSystemdServiceCrashlooping", "NodeRAIDDegraded", "NodeBondingDegraded",
 			"NodeDiskIOSaturation", "HostOutOfMemory", "HostHighCpuLoad", "HostOutOfDiskSpace", "KubernetesNodeNotReady",
-			"KubernetesMemoryPressure", "Node not ready"},
-		"control-plane": {"etcdMembersDown", "etcdHighNumberOfFailedGRPCRequests", "etcdHighFsyncDurations", "KubeAPIDown",
+			"KubernetesMemoryPressure", "Node not ready",
+		},
+		"control-plane": {
+			"etcdMembersDown", "etcdHighNumberOfFailedGRPCRequests", "etcdHighFsyncDurations", "KubeAPIDown",
 			"KubeAPIErrorBudgetBurn", "KubeAPITerminatedRequests", "KubeAggregatedAPIDown", "KubeSchedulerDown", "KubeProxyDown",
 			"KubeVersionMismatch", "KubeClientErrors", "CoreDNSDown", "CorednsPanicCount", "DNS failures", "IstioPilotPushErrors",
-			"KubernetesApiServerErrors"},
-		"tenant-inactive": {"Tenant Inactive", "TenantInactive", "Tenant heartbeat missing", "Login failures", "Auth failures",
-			"401 spike", "Unauthorized requests", "AuthenticationFailures"},
-		"queue-ingestion": {"Queue depth", "Consumer lag", "KafkaConsumerLag", "RabbitmqTooManyUnackMessages", "Ingestion stalled",
-			"Dead letter queue grows", "Backlog growing"},
-		"monitoring": {"Watchdog", "InfoInhibitor", "TargetDown", "DatasourceNoData", "DatasourceError", "[No data] High Latency",
+			"KubernetesApiServerErrors",
+		},
+		"tenant-inactive": {
+			"Tenant Inactive", "TenantInactive", "Tenant heartbeat missing", "Login failures", "Auth failures",
+			"401 spike", "Unauthorized requests", "AuthenticationFailures",
+		},
+		"queue-ingestion": {
+			"Queue depth", "Consumer lag", "KafkaConsumerLag", "RabbitmqTooManyUnackMessages", "Ingestion stalled",
+			"Dead letter queue grows", "Backlog growing",
+		},
+		"monitoring": {
+			"Watchdog", "InfoInhibitor", "TargetDown", "DatasourceNoData", "DatasourceError", "[No data] High Latency",
 			"PrometheusRuleFailures", "PrometheusTargetMissing", "PrometheusNotificationQueueRunningFull", "PrometheusDuplicateTimestamps",
 			"AlertmanagerFailedToSendAlerts", "AlertmanagerClusterDown", "ConfigReloaderSidecarErrors", "KubeStateMetricsListErrors",
 			"KubeStateMetricsWatchErrors", "Test Alert (oncall)", "High Latency_TEST_ALERT", "OtelCollector dropping spans",
-			"PrometheusOperatorListErrors", "NodeTextFileCollectorScrapeError", "SigNoz ingestion down"},
+			"PrometheusOperatorListErrors", "NodeTextFileCollectorScrapeError", "SigNoz ingestion down",
+		},
 		"unknown": {"", "Frobnicator frozen", "hello", "test", "FOO", "CustomAlert7"},
 	}
 	for want, names := range tests {

@@ -31,9 +31,11 @@ func TestParsePlaybook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := runbook.Playbook{Name: "disk", Title: "Disk", Category: "storage", Alerts: []string{"*disk*", "KubeDisk"},
+	want := runbook.Playbook{
+		Name: "disk", Title: "Disk", Category: "storage", Alerts: []string{"*disk*", "KubeDisk"},
 		Services: []string{"*-pg"}, Labels: []string{"kind=disk*"}, Severity: runbook.Urgency{Prod: runbook.Critical, Dev: runbook.Info},
-		FirstLook: []string{"history", "pods"}, AllowedActions: []string{"delete_stuck_pod"}, Body: "## What it means\n\nIt is full.\n"}
+		FirstLook: []string{"history", "pods"}, AllowedActions: []string{"delete_stuck_pod"}, Body: "## What it means\n\nIt is full.\n",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ParsePlaybook (-want +got):\n%s", diff)
 	}
@@ -42,8 +44,10 @@ func TestParsePlaybook(t *testing.T) {
 		t.Errorf("with the line ends of Windows: %v\n%s", err, cmp.Diff(want, windows))
 	}
 	page := got.Page()
-	for _, line := range []string{"# Playbook disk: Disk", "critical on prod, info on dev", "Look first at: history, pods.",
-		"Actions that may be recommended: delete_stuck_pod.", "It is full."} {
+	for _, line := range []string{
+		"# Playbook disk: Disk", "critical on prod, info on dev", "Look first at: history, pods.",
+		"Actions that may be recommended: delete_stuck_pod.", "It is full.",
+	} {
 		if !strings.Contains(page, line) {
 			t.Errorf("Page lacks %q:\n%s", line, page)
 		}
@@ -60,8 +64,10 @@ func TestMistakesOfAPlaybookAreReportedAtOnceWithTheirLines(t *testing.T) {
 		{"empty", "", []string{`disk.md:1: want front matter`}},
 		{"no mapping", "---\n- a\n---\nbody\n", []string{"disk.md:2: front matter is no list of keys"}},
 		{"broken YAML names its line", "---\ntitle: a\nalerts: [\n---\nbody\n", []string{"disk.md:", "not valid YAML"}},
-		{"nothing given", "---\nsymptom: true\n---\nbody\n", []string{"disk.md:2: title: is missing", "disk.md:2: category: is missing",
-			"disk.md:2: severity: is missing", "disk.md:2: first_look: is missing", "disk.md:2: alerts: is missing; only unknown.md"}},
+		{"nothing given", "---\nsymptom: true\n---\nbody\n", []string{
+			"disk.md:2: title: is missing", "disk.md:2: category: is missing",
+			"disk.md:2: severity: is missing", "disk.md:2: first_look: is missing", "disk.md:2: alerts: is missing; only unknown.md",
+		}},
 		{"all wrong together", `---
 title: ""
 category: disks
@@ -74,14 +80,18 @@ always_escalate: maybe
 colour: red
 ---
 
-`, []string{"disk.md:2: title: want text", `disk.md:3: category: "disks" is none of certificate, database`,
+`, []string{
+			"disk.md:2: title: want text", `disk.md:3: category: "disks" is none of certificate, database`,
 			`disk.md:4: alerts: "*" matches nearly everything`, `disk.md:4: alerts: "*disk*" is listed twice`, `disk.md:4: alerts: "[a" is no glob`,
 			`disk.md:5: labels: "plain" is no label; want key=glob`, `disk.md:6: severity.prod: "loud" is none of critical, warning, info`,
 			`disk.md:6: severity: unknown environment "stage"`, "disk.md:6: severity: want one for prod and one for dev",
 			"disk.md:7: first_look: want a list", `disk.md:8: allowed_actions: "delete_namespace" is none of clear_stuck_workflow`,
-			"disk.md:9: always_escalate: want true or false", `disk.md:10: unknown key "colour"`, "the body is empty"}},
-		{"an action that nobody may take", strings.Replace(good, "first_look", "always_escalate: true\nfirst_look", 1),
-			[]string{"disk.md:10: allowed_actions: delete_stuck_pod, but always_escalate leaves every action to a person"}},
+			"disk.md:9: always_escalate: want true or false", `disk.md:10: unknown key "colour"`, "the body is empty",
+		}},
+		{
+			"an action that nobody may take", strings.Replace(good, "first_look", "always_escalate: true\nfirst_look", 1),
+			[]string{"disk.md:10: allowed_actions: delete_stuck_pod, but always_escalate leaves every action to a person"},
+		},
 		{"a key given twice", strings.Replace(good, "severity", "title: again\nseverity", 1), []string{"disk.md:", "title"}},
 	}
 	for _, tt := range tests {
@@ -123,9 +133,11 @@ func TestLoadPlaybooksReportsEveryFileAndKeepsTheGoodOnes(t *testing.T) {
 // without a person, and every page with the same sections.
 func TestOurPlaybooksCoverWhatTheTeamRuns(t *testing.T) {
 	ps := ours(t)
-	for _, name := range []string{"high-error-rate", "pod-crash-loop", "oom-killed", "high-latency", "argocd-app", "pvc-capacity", "postgresql",
+	for _, name := range []string{
+		"high-error-rate", "pod-crash-loop", "oom-killed", "high-latency", "argocd-app", "pvc-capacity", "postgresql",
 		"object-store", "vector-store", "argo-workflows", "certificates-mtls", "node-problems", "tenant-inactive", "monitoring",
-		"queue-ingestion", "unknown"} {
+		"queue-ingestion", "unknown",
+	} {
 		if _, ok := ps.Find(name); !ok {
 			t.Errorf("no playbook %s", name)
 		}

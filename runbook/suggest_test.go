@@ -59,15 +59,17 @@ func run(n int, ago time.Duration) []firing {
 	return out
 }
 
-func real(ago time.Duration) firing { return firing{ago: ago, verdict: runbook.Real} }
+func wasReal(ago time.Duration) firing { return firing{ago: ago, verdict: runbook.Real} }
 
 func with(fs []firing, more ...firing) runbook.History {
 	return past(append(slices.Clone(fs), more...)...)
 }
 
 func TestSuggest(t *testing.T) {
-	prod := runbook.Delivery{Kind: runbook.EventAlert, Alert: "High Latency", Service: "openaire-test", Cluster: "data-cluster",
-		Severity: runbook.Warning, Env: runbook.Prod}
+	prod := runbook.Delivery{
+		Kind: runbook.EventAlert, Alert: "High Latency", Service: "openaire-test", Cluster: "data-cluster",
+		Severity: runbook.Warning, Env: runbook.Prod,
+	}
 	change := func(fs ...func(*runbook.Delivery)) runbook.Delivery {
 		d := prod
 		for _, f := range fs {
@@ -102,49 +104,109 @@ func TestSuggest(t *testing.T) {
 		{"five are", prod, past(run(5, time.Hour)...), runbook.Policy{}, service, runbook.Dismiss, "5 of 5 noise in 7 days"},
 		{"three are enough on dev", change(dev), past(run(3, time.Hour)...), runbook.Policy{}, service, runbook.Dismiss, "3 of 3 noise in 7 days"},
 		{"an unknown environment is production", change(unknown), past(run(4, time.Hour)...), runbook.Policy{}, service, runbook.Investigate, ""},
-		{"a critical one on production is looked at", change(critical), past(run(12, time.Hour)...), runbook.Policy{}, service,
-			runbook.Investigate, "12 of 12 noise in 7 days, but critical on production"},
-		{"also where the environment is unknown", change(critical, unknown), past(run(12, time.Hour)...), runbook.Policy{}, service,
-			runbook.Investigate, "12 of 12 noise in 7 days, but critical on production"},
-		{"a critical one on dev is not that precious", change(critical, dev), past(run(12, time.Hour)...), runbook.Policy{}, service,
-			runbook.Dismiss, "12 of 12 noise in 7 days"},
+		{
+			"a critical one on production is looked at", change(critical), past(run(12, time.Hour)...),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "12 of 12 noise in 7 days, but critical on production",
+		},
+		{
+			"also where the environment is unknown", change(critical, unknown), past(run(12, time.Hour)...),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "12 of 12 noise in 7 days, but critical on production",
+		},
+		{
+			"a critical one on dev is not that precious", change(critical, dev), past(run(12, time.Hour)...),
+			runbook.Policy{},
+			service,
+			runbook.Dismiss, "12 of 12 noise in 7 days",
+		},
 		{"noise decays: two weeks of silence count for nothing", prod, past(run(12, 8*day)...), runbook.Policy{}, service, runbook.Investigate, ""},
-		{"ten pods judged once are one opinion", change(dev), past(firing{time.Hour, runbook.Noise, 10}), runbook.Policy{}, service,
-			runbook.Investigate, ""},
-		{"the first real one reverses twelve", prod, with(run(12, 2*time.Hour), real(time.Hour)), runbook.Policy{}, service,
-			runbook.Escalate, "1 of 13 real in 14 days, and the last time"},
-		{"real last Tuesday", prod, past(real(4 * day)), runbook.Policy{}, service, runbook.Escalate, "1 of 1 real in 14 days, and the last time"},
-		{"real on Tuesday of last week", prod, past(real(11 * day)), runbook.Policy{}, service, runbook.Escalate, "1 of 1 real in 14 days, and the last time"},
-		{"real a month ago does not hurry", prod, past(real(20 * day)), runbook.Policy{}, service, runbook.Investigate, ""},
-		{"noise after a real one does not hide it", prod, with(run(9, time.Hour), real(6*day)), runbook.Policy{}, service,
-			runbook.Investigate, "1 of 10 real in 14 days"},
-		{"also when it is beyond the week of the noise", prod, with(run(9, time.Hour), real(10*day)), runbook.Policy{}, service,
-			runbook.Investigate, "1 of 10 real in 14 days"},
-		{"real three weeks ago: the run must be twice as long", prod, with(run(9, time.Hour), real(20*day)), runbook.Policy{}, service,
-			runbook.Investigate, ""},
-		{"and then it counts", prod, with(run(12, time.Hour), real(20*day)), runbook.Policy{}, service, runbook.Dismiss, "12 of 12 noise in 7 days"},
-		{"what was mended is no noise", prod, with(run(6, time.Hour), firing{2 * day, runbook.AutoFixed, 1}), runbook.Policy{}, service,
-			runbook.Investigate, "1 of 7 auto-fixed in 7 days"},
-		{"undecided ones do not break a run", prod, with(run(6, time.Hour), firing{30 * time.Minute, "", 1}), runbook.Policy{}, service,
-			runbook.Dismiss, "6 of 6 noise in 7 days"},
-		{"every 25th is looked at again", prod, with(run(13, time.Hour), run(12, 8*day)...), runbook.Policy{}, service,
-			runbook.Investigate, "; every 25th is looked at again"},
-		{"the history of one service does not speak for several", change(several), past(run(12, time.Hour)...), runbook.Policy{}, service,
-			runbook.Investigate, "12 of 12 noise in 7 days for the first service, but there are several"},
+		{
+			"ten pods judged once are one opinion", change(dev), past(firing{time.Hour, runbook.Noise, 10}),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "",
+		},
+		{
+			"the first real one reverses twelve", prod, with(run(12, 2*time.Hour), wasReal(time.Hour)),
+			runbook.Policy{},
+			service,
+			runbook.Escalate, "1 of 13 real in 14 days, and the last time",
+		},
+		{"real last Tuesday", prod, past(wasReal(4 * day)), runbook.Policy{}, service, runbook.Escalate, "1 of 1 real in 14 days, and the last time"},
+		{"real on Tuesday of last week", prod, past(wasReal(11 * day)), runbook.Policy{}, service, runbook.Escalate, "1 of 1 real in 14 days, and the last time"},
+		{"real a month ago does not hurry", prod, past(wasReal(20 * day)), runbook.Policy{}, service, runbook.Investigate, ""},
+		{
+			"noise after a real one does not hide it", prod, with(run(9, time.Hour), wasReal(6*day)),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "1 of 10 real in 14 days",
+		},
+		{
+			"also when it is beyond the week of the noise", prod, with(run(9, time.Hour), wasReal(10*day)),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "1 of 10 real in 14 days",
+		},
+		{
+			"real three weeks ago: the run must be twice as long", prod, with(run(9, time.Hour), wasReal(20*day)),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "",
+		},
+		{"and then it counts", prod, with(run(12, time.Hour), wasReal(20*day)), runbook.Policy{}, service, runbook.Dismiss, "12 of 12 noise in 7 days"},
+		{
+			"what was mended is no noise", prod, with(run(6, time.Hour), firing{2 * day, runbook.AutoFixed, 1}),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "1 of 7 auto-fixed in 7 days",
+		},
+		{
+			"undecided ones do not break a run", prod, with(run(6, time.Hour), firing{30 * time.Minute, "", 1}),
+			runbook.Policy{},
+			service,
+			runbook.Dismiss, "6 of 6 noise in 7 days",
+		},
+		{
+			"every 25th is looked at again", prod, with(run(13, time.Hour), run(12, 8*day)...),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "; every 25th is looked at again",
+		},
+		{
+			"the history of one service does not speak for several", change(several), past(run(12, time.Hour)...),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "12 of 12 noise in 7 days for the first service, but there are several",
+		},
 		{"known noise", prod, past(), known, service, runbook.Dismiss, "known noise: it streams"},
-		{"known noise that is critical on production", change(critical), past(), known, service, runbook.Investigate,
-			"known noise: it streams, but critical on production"},
-		{"known noise that was real", prod, past(real(day)), known, service, runbook.Investigate, "known noise: it streams, but real once in 7 days"},
-		{"known noise that was real long ago", prod, past(real(8 * day)), known, service, runbook.Dismiss, "known noise: it streams"},
+		{
+			"known noise that is critical on production", change(critical), past(), known, service, runbook.Investigate,
+			"known noise: it streams, but critical on production",
+		},
+		{"known noise that was real", prod, past(wasReal(day)), known, service, runbook.Investigate, "known noise: it streams, but real once in 7 days"},
+		{"known noise that was real long ago", prod, past(wasReal(8 * day)), known, service, runbook.Dismiss, "known noise: it streams"},
 		{"the policy that escalates goes before the one that hushes", prod, past(), always, database, runbook.Escalate, "policy: always escalate"},
-		{"a playbook that always escalates", prod, past(run(12, time.Hour)...), runbook.Policy{}, database, runbook.Escalate,
-			"playbook postgresql: always goes to a person"},
+		{
+			"a playbook that always escalates", prod, past(run(12, time.Hour)...),
+			runbook.Policy{},
+			database, runbook.Escalate,
+			"playbook postgresql: always goes to a person",
+		},
 		{"an operator may hush it by name", prod, past(), known, database, runbook.Dismiss, "known noise: it streams"},
-		{"a storm is never one alert's history", change(kind(runbook.EventStorm)), past(run(12, time.Hour)...), known, service,
-			runbook.Escalate, "several alerts at once"},
-		{"what has no format has no history", change(dev, kind(runbook.EventUnrecognised)), past(run(12, time.Hour)...), runbook.Policy{}, service,
-			runbook.Investigate, ""},
-		{"a resolve asks for nothing", change(kind(runbook.EventResolved)), past(real(day)), always, database, runbook.Dismiss, "resolved, nothing to decide"},
+		{
+			"a storm is never one alert's history", change(kind(runbook.EventStorm)), past(run(12, time.Hour)...), known, service,
+			runbook.Escalate, "several alerts at once",
+		},
+		{
+			"what has no format has no history", change(dev, kind(runbook.EventUnrecognised)), past(run(12, time.Hour)...),
+			runbook.Policy{},
+			service,
+			runbook.Investigate, "",
+		},
+		{"a resolve asks for nothing", change(kind(runbook.EventResolved)), past(wasReal(day)), always, database, runbook.Dismiss, "resolved, nothing to decide"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

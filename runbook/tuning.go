@@ -69,7 +69,7 @@ type Proposal struct {
 	Fired    int // decided firings in the window
 	Noise    int // those of them that were noise
 	Change   string
-	Note     string // what is assumed or not known; may be ""
+	Note     string // how the alert comes and goes, and what is assumed or not known
 	Diff     string // what a person can apply
 	BackTest BackTest
 
@@ -166,8 +166,10 @@ func (p Proposal) CountsFrom() time.Time {
 // Propose makes the proposal for p over the last days, false if there is too
 // little noise, or too much that was real, to propose anything.
 func Propose(p Pattern, r Rule, days int, now time.Time) (Proposal, bool) {
-	prop := Proposal{Key: strings.ToLower(p.Alert + "|" + p.Service), Alert: p.Alert, Service: p.Service, Cluster: p.Cluster,
-		Days: days, State: ProposalNew, CreatedAt: now}
+	prop := Proposal{
+		Key: strings.ToLower(p.Alert + "|" + p.Service), Alert: p.Alert, Service: p.Service, Cluster: p.Cluster,
+		Days: days, State: ProposalNew, CreatedAt: now,
+	}
 	for _, f := range p.Spells {
 		if f.Verdict == "" || f.StartedAt.Before(now.Add(-time.Duration(days)*Day)) {
 			continue
@@ -181,6 +183,7 @@ func Propose(p Pattern, r Rule, days int, now time.Time) (Proposal, bool) {
 		return Proposal{}, false
 	}
 	c := choose(p, r)
-	prop.Change, prop.Note, prop.Diff, prop.BackTest = c.words, c.note, c.diff, c.result
+	prop.Change, prop.Diff, prop.BackTest = c.words, c.diff, c.result
+	prop.Note = strings.TrimSuffix(fmt.Sprintf("Record of %d days: %s.\n%s", backTestDays, StabilityOf(p.Spells), c.note), "\n")
 	return prop, true
 }

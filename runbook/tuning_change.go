@@ -204,6 +204,8 @@ func threshold(p Pattern, r Rule) change {
 	if r.Anomaly || p.system() != signoz {
 		words = "raise the threshold, or lower the severity so that it is read in working hours"
 	}
-	return change{words: words, diff: knownNoiseDiff(p),
-		note: "By the record, no change of time alone removes this noise and keeps what was real. The diff hushes it here, until the rule is better."}
+	return change{
+		words: words, diff: knownNoiseDiff(p),
+		note: "By the record, no change of time alone removes this noise and keeps what was real. The diff hushes it here, until the rule is better.",
+	}
 }

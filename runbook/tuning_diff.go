@@ -20,8 +20,10 @@ func (p Pattern) name() string { return oneLine(p.Alert) }
 func quoted(s string) string { return fmt.Sprintf("%q", oneLine(s)) }
 
 func signozWindow(p Pattern, r Rule, from, to time.Duration) string {
-	parts := []string{"# SigNoz, rule " + p.name() + ruleID(p),
-		fmt.Sprintf(`-  "evalWindow": %q,`, from), fmt.Sprintf(`+  "evalWindow": %q,`, to)}
+	parts := []string{
+		"# SigNoz, rule " + p.name() + ruleID(p),
+		fmt.Sprintf(`-  "evalWindow": %q,`, from), fmt.Sprintf(`+  "evalWindow": %q,`, to),
+	}
 	switch r.MatchType {
 	case "at least once":
 		// One point is enough for it, so that a longer window alone would find more.

@@ -16,8 +16,10 @@ import (
 func spells(n int, lasted time.Duration) []runbook.Spell {
 	out := make([]runbook.Spell, n)
 	for i := range out {
-		out[n-1-i] = runbook.Spell{Service: "openaire-test", Cluster: "data", Verdict: runbook.Noise, Lasted: lasted,
-			StartedAt: now.Add(-time.Hour - time.Duration(i)*13*time.Hour)}
+		out[n-1-i] = runbook.Spell{
+			Service: "openaire-test", Cluster: "data", Verdict: runbook.Noise, Lasted: lasted,
+			StartedAt: now.Add(-time.Hour - time.Duration(i)*13*time.Hour),
+		}
 	}
 	return out
 }
@@ -47,6 +49,7 @@ func TestTheProposalIsWordedAsInTheMission(t *testing.T) {
 	}
 	const text = want + `
 Back-test over 30 days: would have removed 12 of 12, and none that was real.
+Record of 30 days: 12 firings; 12 healed by themselves within 4 min (half of all within 4 min).
 ` + "```" + `
 # SigNoz, rule High Latency
 -  "evalWindow": "10m0s",
@@ -82,59 +85,113 @@ func TestPropose(t *testing.T) {
 		backTest string
 		diff     string // a line of it
 	}{
-		{"a rule that is not known is taken to look over ten minutes", pattern(func(*runbook.Pattern) {}), runbook.Rule{},
+		{
+			"a rule that is not known is taken to look over ten minutes", pattern(func(*runbook.Pattern) {}),
+			runbook.Rule{},
 			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
-			"would have removed 12 of 12, and none that was real", `+  "evalWindow": "20m0s",`},
-		{"the step that is long enough", latency(spells(12, 14*m)), runbook.Rule{Window: 5 * m},
+			"would have removed 12 of 12, and none that was real", `+  "evalWindow": "20m0s",`,
+		},
+		{
+			"the step that is long enough", latency(spells(12, 14*m)),
+			runbook.Rule{Window: 5 * m},
 			"increase the evaluation window from 5 to 20 minutes, or switch to anomaly detection",
-			"would have removed 12 of 12, and none that was real", `+  "evalWindow": "20m0s",`},
-		{"at least once would find more in a longer window", latency(spells(12, 4*m)), runbook.Rule{Window: 10 * m, MatchType: "at least once"},
+			"would have removed 12 of 12, and none that was real", `+  "evalWindow": "20m0s",`,
+		},
+		{
+			"at least once would find more in a longer window", latency(spells(12, 4*m)),
+			runbook.Rule{Window: 10 * m, MatchType: "at least once"},
 			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
-			"would have removed 12 of 12, and none that was real", `+  "matchType": "all_the_times",`},
-		{"an anomaly rule is not proposed twice", latency(spells(12, 4*m)), runbook.Rule{Window: 10 * m, Anomaly: true},
-			"increase the evaluation window from 10 to 20 minutes", "would have removed 12 of 12, and none that was real", ""},
-		{"some that lasted", latency(but(but(spells(12, 4*m), 3, func(s *runbook.Spell) { s.Lasted = 5 * time.Hour }), 4,
-			func(s *runbook.Spell) { s.Lasted = 0 })), runbook.Rule{Window: 10 * m},
+			"would have removed 12 of 12, and none that was real", `+  "matchType": "all_the_times",`,
+		},
+		{
+			"an anomaly rule is not proposed twice", latency(spells(12, 4*m)),
+			runbook.Rule{Window: 10 * m, Anomaly: true},
+			"increase the evaluation window from 10 to 20 minutes", "would have removed 12 of 12, and none that was real", "",
+		},
+		{
+			"some that lasted", latency(but(but(spells(12, 4*m), 3, func(s *runbook.Spell) { s.Lasted = 5 * time.Hour }), 4,
+				func(s *runbook.Spell) { s.Lasted = 0 })),
+			runbook.Rule{Window: 10 * m},
 			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
-			"would have removed 10 of 12, and none that was real", ""},
-		{"a short one that was real forbids the longer window", latency(but(spells(12, 4*m), 3, worth)), runbook.Rule{Window: 10 * m},
+			"would have removed 10 of 12, and none that was real", "",
+		},
+		{
+			"a short one that was real forbids the longer window", latency(but(spells(12, 4*m), 3, worth)),
+			runbook.Rule{Window: 10 * m},
 			"switch to anomaly detection, or raise the threshold",
-			"not possible", `+  - {alert: "High Latency", service: "openaire-test", cluster: "data", reason: "recurring noise"}`},
-		{"so does one that a person was told about", latency(but(spells(12, 4*m), 3, escalated)), runbook.Rule{Window: 10 * m},
-			"switch to anomaly detection, or raise the threshold", "not possible", ""},
-		{"a long one that was real stays", latency(but(but(spells(12, 4*m), 3, worth), 3, func(s *runbook.Spell) { s.Lasted = time.Hour })),
-			runbook.Rule{Window: 10 * m}, "increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
-			"would have removed 11 of 11, and none that was real", ""},
-		{"noise that stands for hours is not a matter of time", latency(spells(12, 5*time.Hour)), runbook.Rule{Window: 10 * m},
-			"switch to anomaly detection, or raise the threshold", "not possible", ""},
-		{"ends that nobody recorded are not tested", latency(spells(12, 0)), runbook.Rule{Window: 10 * m},
-			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection", "not possible", ""},
-		{"Prometheus has for", pattern(prometheus), runbook.Rule{Window: 5 * m}, "raise `for` from 5 to 10 minutes",
-			"would have removed 12 of 12, and none that was real", "+  for: 10m"},
-		{"Grafana has a pending period", pattern(func(p *runbook.Pattern) { p.Source = "grafana" }), runbook.Rule{Window: 5 * m},
-			"raise the pending period from 5 to 10 minutes", "would have removed 12 of 12, and none that was real", "+  for: 10m"},
-		{"a family of tenants is excluded", pattern(func(p *runbook.Pattern) {
-			p.Alert, p.Service = "Tenant Inactive", "tenant-test-*"
-			for i := range p.Spells {
-				p.Spells[i].Service = fmt.Sprintf("tenant-test-%d", i)
-			}
-		}), runbook.Rule{}, "exclude tenant-test-* in the rule", "would have removed 12 of 12, and none that was real",
-			"+  AND service.name NOT LIKE 'tenant-test-%'"},
-		{"but not if one of them was real", pattern(func(p *runbook.Pattern) {
-			p.Alert, p.Service = "Tenant Inactive", "tenant-test-*"
-			for i := range p.Spells {
-				p.Spells[i].Service = fmt.Sprintf("tenant-test-%d", i)
-			}
-			p.Spells[3].Verdict, p.Spells[3].Lasted = runbook.Real, time.Hour
-		}), runbook.Rule{}, "increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
-			"would have removed 11 of 11, and none that was real", ""},
-		{"always at the same hour", pattern(func(p *runbook.Pattern) { prometheus(p); atOne(p) }), runbook.Rule{},
+			"not possible", `+  - {alert: "High Latency", service: "openaire-test", cluster: "data", reason: "recurring noise"}`,
+		},
+		{
+			"so does one that a person was told about", latency(but(spells(12, 4*m), 3, escalated)),
+			runbook.Rule{Window: 10 * m},
+			"switch to anomaly detection, or raise the threshold", "not possible", "",
+		},
+		{
+			"a long one that was real stays", latency(but(but(spells(12, 4*m), 3, worth), 3, func(s *runbook.Spell) { s.Lasted = time.Hour })),
+			runbook.Rule{Window: 10 * m},
+			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
+			"would have removed 11 of 11, and none that was real", "",
+		},
+		{
+			"noise that stands for hours is not a matter of time", latency(spells(12, 5*time.Hour)),
+			runbook.Rule{Window: 10 * m},
+			"switch to anomaly detection, or raise the threshold", "not possible", "",
+		},
+		{
+			"ends that nobody recorded are not tested", latency(spells(12, 0)),
+			runbook.Rule{Window: 10 * m},
+			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection", "not possible", "",
+		},
+		{
+			"Prometheus has for", pattern(prometheus),
+			runbook.Rule{Window: 5 * m},
+			"raise `for` from 5 to 10 minutes",
+			"would have removed 12 of 12, and none that was real", "+  for: 10m",
+		},
+		{
+			"Grafana has a pending period", pattern(func(p *runbook.Pattern) { p.Source = "grafana" }),
+			runbook.Rule{Window: 5 * m},
+			"raise the pending period from 5 to 10 minutes", "would have removed 12 of 12, and none that was real", "+  for: 10m",
+		},
+		{
+			"a family of tenants is excluded", pattern(func(p *runbook.Pattern) {
+				p.Alert, p.Service = "Tenant Inactive", "tenant-test-*"
+				for i := range p.Spells {
+					p.Spells[i].Service = fmt.Sprintf("tenant-test-%d", i)
+				}
+			}),
+			runbook.Rule{},
+			"exclude tenant-test-* in the rule", "would have removed 12 of 12, and none that was real",
+			"+  AND service.name NOT LIKE 'tenant-test-%'",
+		},
+		{
+			"but not if one of them was real", pattern(func(p *runbook.Pattern) {
+				p.Alert, p.Service = "Tenant Inactive", "tenant-test-*"
+				for i := range p.Spells {
+					p.Spells[i].Service = fmt.Sprintf("tenant-test-%d", i)
+				}
+				p.Spells[3].Verdict, p.Spells[3].Lasted = runbook.Real, time.Hour
+			}),
+			runbook.Rule{},
+			"increase the evaluation window from 10 to 20 minutes, or switch to anomaly detection",
+			"would have removed 11 of 11, and none that was real", "",
+		},
+		{
+			"always at the same hour", pattern(func(p *runbook.Pattern) { prometheus(p); atOne(p) }),
+			runbook.Rule{},
 			"mute it from 01:00 to 02:00 UTC, when it always begins", "would have removed 12 of 12, and none that was real",
-			`+  time_intervals: [{times: [{start_time: "01:00", end_time: "02:00"}]}]`},
-		{"missing data", pattern(func(p *runbook.Pattern) { p.Alert, p.NoData = "[No data] High Latency", true }), runbook.Rule{},
-			"turn off the notification for missing data of this rule, or let it wait for 60 minutes", "not possible", `+  "alertOnAbsent": false`},
-		{"a heartbeat fires by design", pattern(func(p *runbook.Pattern) { p.Alert, p.Source = "InfoInhibitor", "alertmanager" }), runbook.Rule{},
-			"route it to a receiver that tells nobody: it fires by design", "would have removed 12 of 12, and none that was real", `+    receiver: "null"`},
+			`+  time_intervals: [{times: [{start_time: "01:00", end_time: "02:00"}]}]`,
+		},
+		{
+			"missing data", pattern(func(p *runbook.Pattern) { p.Alert, p.NoData = "[No data] High Latency", true }),
+			runbook.Rule{},
+			"turn off the notification for missing data of this rule, or let it wait for 60 minutes", "not possible", `+  "alertOnAbsent": false`,
+		},
+		{
+			"a heartbeat fires by design", pattern(func(p *runbook.Pattern) { p.Alert, p.Source = "InfoInhibitor", "alertmanager" }),
+			runbook.Rule{},
+			"route it to a receiver that tells nobody: it fires by design", "would have removed 12 of 12, and none that was real", `+    receiver: "null"`,
+		},
 		{"four are no pattern", latency(spells(4, 4*m)), runbook.Rule{}, "", "", ""},
 		{"nor is what was real one time in three", latency(but(but(but(spells(8, 4*m), 1, worth), 2, worth), 3, worth)), runbook.Rule{}, "", "", ""},
 		{"nor what is older than the window", latency(spells(60, 4*m)[:40]), runbook.Rule{}, "", "", ""},
@@ -237,15 +294,31 @@ func TestStability(t *testing.T) {
 	}{
 		{"none", nil, "0 firings"},
 		{"one without an end", []runbook.Spell{noise(at(3, 0), 0)}, "1 firing; no end was recorded"},
-		{"healed by themselves", []runbook.Spell{noise(at(3, 0), 2*m), noise(at(9, 0), 4*m), noise(at(15, 0), m)},
-			"3 firings; 3 healed by themselves within 4 min (half of all within 2 min)"},
-		{"mended is not healed", []runbook.Spell{{StartedAt: at(3, 0), Lasted: m, Verdict: runbook.AutoFixed}, {StartedAt: at(9, 0), Lasted: m, Verdict: runbook.Real}},
-			"2 firings"},
-		{"flapping", []runbook.Spell{noise(at(3, 0), 2*m), noise(at(3, 10), 2*m), noise(at(3, 20), 2*m), noise(at(3, 30), 2*m)},
-			"4 firings; 4 healed by themselves within 2 min (half of all within 2 min); flapping: 3 returns; mostly between 03:00 and 04:00 UTC"},
-		{"two services are not one that flaps", []runbook.Spell{noise(at(3, 0), m), {Service: "t", StartedAt: at(3, 5), Lasted: m, Verdict: runbook.Noise},
-			noise(at(11, 0), m), {Service: "t", StartedAt: at(11, 5), Lasted: m, Verdict: runbook.Noise}},
-			"4 firings; 4 healed by themselves within 1 min (half of all within 1 min)"},
+		{
+			"healed by themselves",
+			[]runbook.Spell{noise(at(3, 0), 2*m), noise(at(9, 0), 4*m), noise(at(15, 0), m)},
+			"3 firings; 3 healed by themselves within 4 min (half of all within 2 min)",
+		},
+		{
+			"mended is not healed",
+			[]runbook.Spell{{StartedAt: at(3, 0), Lasted: m, Verdict: runbook.AutoFixed}, {StartedAt: at(9, 0), Lasted: m, Verdict: runbook.Real}},
+			"2 firings",
+		},
+		{
+			"flapping",
+			[]runbook.Spell{noise(at(3, 0), 2*m), noise(at(3, 10), 2*m), noise(at(3, 20), 2*m), noise(at(3, 30), 2*m)},
+			"4 firings; 4 healed by themselves within 2 min (half of all within 2 min); flapping: 3 returns; mostly between 03:00 and 04:00 UTC",
+		},
+		{
+			"two services are not one that flaps",
+			[]runbook.Spell{
+				noise(at(3, 0), m),
+				{Service: "t", StartedAt: at(3, 5), Lasted: m, Verdict: runbook.Noise},
+				noise(at(11, 0), m),
+				{Service: "t", StartedAt: at(11, 5), Lasted: m, Verdict: runbook.Noise},
+			},
+			"4 firings; 4 healed by themselves within 1 min (half of all within 1 min)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,12 +19,16 @@ func noisyWeek(t *testing.T, s *sqlite.Store, name, service string) {
 	now := time.Now().UTC()
 	for i := range 12 {
 		starts := now.Add(-time.Hour - time.Duration(i)*12*time.Hour)
-		a := runbook.Alert{Source: "signoz", Fingerprint: name, StartsAt: starts, Status: runbook.Firing, Name: name, Service: service,
-			Cluster: "platform-prod", Env: runbook.Prod, Severity: runbook.Warning}
+		a := runbook.Alert{
+			Source: "signoz", Fingerprint: name, StartsAt: starts, Status: runbook.Firing, Name: name, Service: service,
+			Cluster: "platform-prod", Env: runbook.Prod, Severity: runbook.Warning,
+		}
 		over := a
 		over.Status, over.EndsAt = runbook.Resolved, starts.Add(4*time.Minute)
-		for _, batch := range []runbook.Batch{{Source: "signoz", ReceivedAt: starts, Alerts: []runbook.Alert{a}},
-			{Source: "signoz", ReceivedAt: over.EndsAt, Alerts: []runbook.Alert{over}}} {
+		for _, batch := range []runbook.Batch{
+			{Source: "signoz", ReceivedAt: starts, Alerts: []runbook.Alert{a}},
+			{Source: "signoz", ReceivedAt: over.EndsAt, Alerts: []runbook.Alert{over}},
+		} {
 			if _, err := s.Put(t.Context(), batch); err != nil {
 				t.Fatal(err)
 			}
@@ -33,8 +37,10 @@ func noisyWeek(t *testing.T, s *sqlite.Store, name, service string) {
 		if err != nil || len(open) == 0 {
 			t.Fatalf("Open = %v, %v, want the delivery of %s", open, err, name)
 		}
-		_, err = s.LogVerdict(t.Context(), runbook.Incident{Delivery: open[0].ID, Verdict: runbook.Noise, Summary: "it streams",
-			DecidedBy: "session", DecidedAt: starts.Add(5 * time.Minute)}, false)
+		_, err = s.LogVerdict(t.Context(), runbook.Incident{
+			Delivery: open[0].ID, Verdict: runbook.Noise, Summary: "it streams",
+			DecidedBy: "session", DecidedAt: starts.Add(5 * time.Minute),
+		}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,8 +27,8 @@ func (s *Store) NoisePatterns(ctx context.Context, now time.Time, days int) ([]r
 	rows, err := collect(ctx, s.read, func(r *sql.Rows) (runbook.Recurring, error) {
 		var rec runbook.Recurring
 		return rec, r.Scan(&rec.Alert, &rec.Service, &rec.Times)
-	}, `SELECT alert, service, count(*) FROM occurrences
-		WHERE decided_at > ? AND verdict = 'noise' GROUP BY alert, service`, since)
+	}, `SELECT alert, service, count(*) FROM occurrences -- "> 0" lets SQLite take the partial index
+		WHERE decided_at > ? AND decided_at > 0 AND verdict = 'noise' GROUP BY +alert, +service`, since)
 	if err != nil {
 		return nil, fmt.Errorf("noise patterns: %w", err)
 	}
@@ -47,22 +47,25 @@ func (s *Store) NoisePatterns(ctx context.Context, now time.Time, days int) ([]r
 	return out, nil
 }
 
+// Spells returns the decided firings of alert on service, or on all services of
+// a family ("tenant-test-*"), that began after since and not after now: oldest
+// first, at most the newest 2,000.
+func (s *Store) Spells(ctx context.Context, alert, service string, since, now time.Time) ([]runbook.Spell, error) {
+	spells, err := collect(ctx, s.read, scanSpell, `
+		SELECT delivery_id, service, cluster, starts_at, ends_at, verdict, escalated, flaps FROM occurrences
+		WHERE `+ofService(service)+` AND starts_at > ? AND starts_at <= ? AND verdict <> '' ORDER BY starts_at DESC LIMIT ?`,
+		alert, service, ns(since), ns(now), maxSpells)
+	slices.Reverse(spells)
+	return spells, err
+}
+
 // pattern reads the firings of alert on service, or on the services of a
 // family, up to now.
 func (s *Store) pattern(ctx context.Context, alert, service string, now time.Time) (runbook.Pattern, error) {
 	p := runbook.Pattern{Alert: alert, Service: service}
-	where := ofService(service)
 	var err error
-	p.Spells, err = collect(ctx, s.read, scanSpell, `
-		SELECT delivery_id, service, cluster, starts_at, ends_at, verdict, escalated, flaps FROM occurrences
-		WHERE `+where+` AND starts_at > ? AND starts_at <= ? AND verdict <> '' ORDER BY starts_at DESC LIMIT ?`,
-		alert, service, ns(now.Add(-runbook.BackTestSpan)), ns(now), maxSpells)
-	if err != nil {
+	if p.Spells, err = s.Spells(ctx, alert, service, now.Add(-runbook.BackTestSpan), now); err != nil || len(p.Spells) == 0 {
 		return p, err
-	}
-	slices.Reverse(p.Spells)
-	if len(p.Spells) == 0 {
-		return p, nil
 	}
 	if p.Cluster = p.Spells[0].Cluster; slices.ContainsFunc(p.Spells, func(f runbook.Spell) bool { return f.Cluster != p.Cluster }) {
 		p.Cluster = ""
@@ -70,7 +73,7 @@ func (s *Store) pattern(ctx context.Context, alert, service string, now time.Tim
 	var text string
 	var more detail
 	err = s.read.QueryRowContext(ctx, `SELECT source, env, no_data, detail FROM occurrences
-		WHERE `+where+` AND verdict <> '' ORDER BY starts_at DESC, id DESC LIMIT 1`, alert, service).
+		WHERE `+ofService(service)+` AND starts_at = ? AND verdict <> '' LIMIT 1`, alert, service, ns(p.Spells[len(p.Spells)-1].StartedAt)).
 		Scan(&p.Source, &p.Env, &p.NoData, &text)
 	if err != nil {
 		return p, err
