@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"watchkeeper/channels"
+	"watchkeeper/channels/slack"
 	"watchkeeper/lint"
 	"watchkeeper/runbook"
 	"watchkeeper/tools"
@@ -28,7 +29,11 @@ func known(t *testing.T) []lint.Tool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := append(sre, hook...)
+	people, err := lint.Tools("slack", slack.Tools(nil)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(sre, hook, people)
 	for _, p := range planned() {
 		if !slices.ContainsFunc(all, func(o lint.Tool) bool { return o.Name == p.Name }) {
 			all = append(all, p)
@@ -55,12 +60,6 @@ func planned() []lint.Tool {
 		"sre-tools__delete_stuck_pod":     write,
 		"sre-tools__clear_stuck_workflow": write,
 		"sre-tools__refresh_argocd_app":   write,
-		"slack__escalate":                 {"delivery", "severity", "title", "text", "impact", "checked", "found", "recommend", "default"},
-		"slack__send_message":             {"text", "delivery"},
-		"slack__reply":                    {"thread", "text"},
-		"slack__update_escalation":        {"escalation", "finding", "resolve"},
-		"slack__list_escalations":         {"state"},
-		"slack__read_thread":              {"thread", "escalation"},
 	}
 	var out []lint.Tool
 	for _, name := range slices.Sorted(maps.Keys(args)) {
