@@ -20,24 +20,18 @@ const (
 
 // Briefing gathers the page for the days before now.
 //
-// Its queries name their index: a planner without statistics prefers one that
+// Its query names its index: a planner without statistics prefers one that
 // spares the sorting of a few thousand rows, and reads a million for it. The
 // index holds decided rows only, which "decided_at > 0" tells the planner.
 func (s *Store) Briefing(ctx context.Context, now time.Time, days int) (runbook.Briefing, error) {
 	b := runbook.Briefing{Days: days}
 	since := ms(now.Add(-time.Duration(days) * runbook.Day))
-	err := s.read.QueryRowContext(ctx, `
-		SELECT count(*), coalesce(sum(verdict = 'noise'), 0), coalesce(sum(verdict = 'real'), 0),
-		  coalesce(sum(verdict = 'auto_fixed'), 0), coalesce(sum(escalated), 0)
-		FROM occurrences INDEXED BY occurrences_decided WHERE decided_at > 0 AND decided_at > ?`, since).
-		Scan(&b.Total, &b.Noise, &b.Real, &b.AutoFixed, &b.Escalated)
+	noise, err := s.decided(ctx, since, &b)
 	if err != nil {
 		return b, fmt.Errorf("briefing: %w", explain(err))
 	}
+	b.Recurring = recurring(noise)
 	if b.Pending, err = s.Escalations(ctx, runbook.EscalationOpen, runbook.EscalationSnoozed); err != nil {
-		return b, fmt.Errorf("briefing: %w", err)
-	}
-	if b.Recurring, err = s.recurring(ctx, since); err != nil {
 		return b, fmt.Errorf("briefing: %w", err)
 	}
 	if b.Incidents, err = s.realIncidents(ctx, since, b.Pending); err != nil {
@@ -46,19 +40,43 @@ func (s *Store) Briefing(ctx context.Context, now time.Time, days int) (runbook.
 	return b, nil
 }
 
-// recurring counts noise by alert and service; several services of one family
-// become one line.
-func (s *Store) recurring(ctx context.Context, since int64) ([]runbook.Recurring, error) {
-	rows, err := collect(ctx, s.read, func(r *sql.Rows) (runbook.Recurring, error) {
-		var rec runbook.Recurring
-		return rec, r.Scan(&rec.Alert, &rec.Service, &rec.Times)
-	}, `SELECT alert, service, count(*) FROM occurrences INDEXED BY occurrences_decided
-		WHERE decided_at > 0 AND decided_at > ? AND verdict = 'noise' GROUP BY alert, service`, since)
+// decided counts into b what was decided since then, and returns the noise of
+// it by alert and service. One pass over the index serves both.
+func (s *Store) decided(ctx context.Context, since int64, b *runbook.Briefing) (noise []runbook.Recurring, err error) {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT alert, service, verdict, escalated, count(*) FROM occurrences INDEXED BY occurrences_decided
+		WHERE decided_at > 0 AND decided_at > ? GROUP BY alert, service, verdict, escalated`, since)
 	if err != nil {
 		return nil, err
 	}
-	out := collapse(rows)
-	out = slices.DeleteFunc(out, func(r runbook.Recurring) bool { return r.Times < recurringFrom })
+	defer rows.Close()
+	var all runbook.Tally
+	times := map[runbook.Recurring]int{}
+	for rows.Next() {
+		var r runbook.Recurring
+		var verdict runbook.Verdict
+		var escalated bool
+		var n int
+		if err := rows.Scan(&r.Alert, &r.Service, &verdict, &escalated, &n); err != nil {
+			return nil, err
+		}
+		count(&all, verdict, escalated, n)
+		if verdict == runbook.Noise {
+			times[r] += n
+		}
+	}
+	b.Total, b.Noise, b.Real, b.AutoFixed, b.Escalated = all.Total, all.Noise, all.Real, all.AutoFixed, all.Escalated
+	for r, n := range times {
+		r.Times = n
+		noise = append(noise, r)
+	}
+	return noise, rows.Err()
+}
+
+// recurring keeps what came again and again, most frequent first; several
+// services of one family become one line.
+func recurring(noise []runbook.Recurring) []runbook.Recurring {
+	out := slices.DeleteFunc(collapse(noise), func(r runbook.Recurring) bool { return r.Times < recurringFrom })
 	sort.Slice(out, func(i, j int) bool {
 		a, b := out[i], out[j]
 		if a.Times != b.Times {
@@ -66,7 +84,7 @@ func (s *Store) recurring(ctx context.Context, since int64) ([]runbook.Recurring
 		}
 		return a.Alert+a.Service < b.Alert+b.Service
 	})
-	return out[:min(len(out), maxRecurring)], nil
+	return out[:min(len(out), maxRecurring)]
 }
 
 func collapse(rows []runbook.Recurring) []runbook.Recurring {
