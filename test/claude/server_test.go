@@ -7,8 +7,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/mark3labs/mcp-go/mcp"
-
 	"watchkeeper/channels"
 	"watchkeeper/mcptool"
 )
@@ -23,8 +21,8 @@ func TestMain(m *testing.M) {
 	}
 	answer := func(_ context.Context, in args) (string, error) { return "HISTORY of " + in.Delivery, nil }
 	s := channels.NewServer("sre-tools", "test", "stand-in",
-		mcptool.New("incident_history", "History of an alert.", mcptool.ReadOnly(), answer),
-		mcptool.New("restart_deployment", "Restarts.", []mcp.ToolOption{}, answer))
+		mcptool.New("incident_history", "History of an alert.", mcptool.ReadOnly, answer),
+		mcptool.New("restart_deployment", "Restarts.", 0, answer))
 	if err := channels.Serve(context.Background(), s, os.Stdin, os.Stdout, slog.New(slog.DiscardHandler)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
