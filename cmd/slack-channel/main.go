@@ -1,5 +1,7 @@
 // Slack-channel is the MCP server that lets a Claude Code session speak with
-// people, and pushes what they say into it.
+// people, and pushes what they say into it. It also holds the link to Slack and
+// calls again who did not answer, while no other process of the same state
+// directory does.
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"watchkeeper/channels"
 	"watchkeeper/channels/slack"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/people"
 	"watchkeeper/state"
 )
 
@@ -59,7 +62,14 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 	}
 	defer h.Close()
 	server := channels.NewServer("slack", house.Version, instructions, slack.Tools(h.Store)...)
-	return house.Together(ctx,
-		func(ctx context.Context) error { return channels.Serve(ctx, server, stdin, stdout, h.Log) },
-		func(ctx context.Context) error { return h.PushTo(ctx, server, state.Talk, "slack") })
+	relay := slack.NewRelay(server, people.Approvals(h), h.Log)
+	parts := []func(context.Context) error{
+		relay.Run,
+		func(ctx context.Context) error { return h.PushTo(ctx, server, state.Talk, "slack") },
+		func(ctx context.Context) error { return people.Escalator(ctx, h) },
+	}
+	if people.Configured(h) {
+		parts = append(parts, func(ctx context.Context) error { return people.Link(ctx, h) })
+	}
+	return house.Together(ctx, func(ctx context.Context) error { return channels.Serve(ctx, server, stdin, stdout, h.Log) }, parts...)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/people"
 	"watchkeeper/session"
 )
 
@@ -54,9 +55,18 @@ func newSession(h *house.House, f house.Flags) (keptSession, error) {
 		return keptSession{}, err
 	}
 	return keptSession{transcript: transcript, supervisor: session.NewSupervisor(session.Config{
-		Command: command, Store: h.Store, Log: h.Log, Transcript: transcript, Drain: drained(h),
+		Command: command, Store: h.Store, Log: h.Log, Transcript: transcript, Drain: drained(h), Approver: approver{h},
 		Briefing: func(ctx context.Context) (string, error) { return briefing(ctx, h) },
 	})}, nil
+}
+
+// An approver lets the person on call decide what the settings leave open.
+type approver struct{ house *house.House }
+
+// Approve implements [session.Approver].
+func (a approver) Approve(ctx context.Context, r session.Request) (session.Decision, error) {
+	allow, message, err := people.Permission(ctx, a.house, r.Tool, r.Description, r.Input)
+	return session.Decision{Allow: allow, Message: message}, err
 }
 
 // briefing is the first message of a session.

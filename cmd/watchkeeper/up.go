@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/people"
 	"watchkeeper/state"
 )
 
@@ -51,7 +52,8 @@ func up(ctx context.Context, h *house.House, f house.Flags, out io.Writer) error
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Intake(ctx) })
 	g.Go(func() error { return h.Watchdog(ctx) })
-	g.Go(func() error { return people(ctx, h, out) })
+	g.Go(func() error { return people.Escalator(ctx, h) })
+	g.Go(func() error { return reachPeople(ctx, h, out) })
 	g.Go(func() error {
 		return h.Dir.Host(ctx, state.Session, h.Log, func(ctx context.Context) error { return duty(ctx, h, f) })
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/people"
 	"watchkeeper/runbook"
 	"watchkeeper/state"
 )
@@ -16,9 +17,13 @@ import (
 // no Slack to send it to.
 const terminal = "terminal"
 
-// people brings what is said to people to the terminal, while no Slack is
-// configured.
-func people(ctx context.Context, h *house.House, out io.Writer) error {
+// reachPeople brings what is said to people to Slack, or to the terminal while
+// no Slack is configured.
+func reachPeople(ctx context.Context, h *house.House, out io.Writer) error {
+	if people.Configured(h) {
+		return people.Link(ctx, h)
+	}
+	h.Log.WarnContext(ctx, "no Slack: messages are shown here only; set SLACK_BOT_TOKEN and SLACK_APP_TOKEN, see docs/slack.md")
 	return h.Dir.Host(ctx, state.Link, h.Log, func(ctx context.Context) error {
 		watch, err := h.Store.Watch(ctx)
 		if err != nil {

@@ -1,0 +1,80 @@
+// Package people builds the way to people and back: the link to Slack, what
+// is sent there, who is called again, and who is asked for permissions.
+package people
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"watchkeeper/channels/slack"
+	"watchkeeper/cmd/internal/house"
+	"watchkeeper/state"
+)
+
+// OnCall returns who is on call.
+func OnCall(h *house.House) slack.People {
+	c := h.Config.OnCall
+	p := slack.People{OnCall: c.SlackUser, Second: c.Second}
+	if c.QuietHours.Set {
+		p.Quiet = c.QuietHours.Contains
+	}
+	return p
+}
+
+// Configured reports whether there is a Slack to speak to.
+func Configured(h *house.House) bool {
+	return h.Config.Secrets.SlackBot.Set() && h.Config.Secrets.SlackApp.Set()
+}
+
+// client returns the client of the configured Slack.
+func client(h *house.House) *slack.Client {
+	return slack.NewClient(h.Config.Slack.APIURL, h.Config.Secrets.SlackBot, h.Config.Secrets.SlackApp)
+}
+
+// Approvals asks the person on call for permissions.
+func Approvals(h *house.House) *slack.Approvals {
+	return &slack.Approvals{Memory: h.Store, People: OnCall(h), Log: h.Log}
+}
+
+// Link keeps the connection to Slack, sends the outbox and keeps the dead-man's
+// switch ahead, while this process holds the lock. It needs the tokens.
+func Link(ctx context.Context, h *house.House) error {
+	return h.Dir.Host(ctx, state.Link, h.Log, func(ctx context.Context) error {
+		c, who := client(h), OnCall(h)
+		approvals := Approvals(h)
+		desk := &slack.Desk{Memory: h.Store, Approvals: approvals, People: who, Log: h.Log}
+		link := &slack.Link{Memory: h.Store, Client: c, People: who, Actions: desk, Answers: desk, Log: h.Log}
+		sender := &slack.Sender{Memory: h.Store, Client: c, People: who, Log: h.Log, Render: slack.Cards{Memory: h.Store}.Render}
+		dark := &slack.Deadman{Memory: h.Store, Client: c, People: who, Log: h.Log}
+		g, ctx := errgroup.WithContext(ctx)
+		for _, part := range []interface{ Run(context.Context) error }{link, sender, dark} {
+			g.Go(func() error { return part.Run(ctx) })
+		}
+		return g.Wait()
+	})
+}
+
+// Escalator calls again whoever did not answer, while this process holds the
+// lock.
+func Escalator(ctx context.Context, h *house.House) error {
+	return h.Dir.Host(ctx, state.Escalator, h.Log, func(ctx context.Context) error {
+		calling := slack.Calling{People: OnCall(h), SecondAfter: h.Config.OnCall.SecondAfterNags}
+		if Configured(h) {
+			calling.Presence = client(h)
+		}
+		return slack.NewEscalator(h.Store, calling, h.Log).Run(ctx)
+	})
+}
+
+// Permission asks the person on call whether tool may be called with input.
+// message says why not, for the model.
+func Permission(ctx context.Context, h *house.House, tool, description string, input json.RawMessage) (allow bool, message string, err error) {
+	allow, message, err = Approvals(h).Ask(ctx, tool, description, input)
+	if err != nil {
+		return false, message, fmt.Errorf("ask for a permission: %w", err)
+	}
+	return allow, message, nil
+}
