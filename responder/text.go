@@ -1,0 +1,151 @@
+package responder
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"watchkeeper/runbook"
+	"watchkeeper/secret"
+)
+
+// noModel stands in everything that the responder says or keeps.
+const noModel = "No model was involved."
+
+// Lengths in characters of what is repeated from outside.
+const (
+	titleLimit = 120
+	lineLimit  = 300
+)
+
+// escalation is what a person is told about q.
+func (q *inquiry) escalation(ruled ruling, now time.Time) runbook.Escalation {
+	d := q.Delivery
+	e := runbook.Escalation{
+		Key: "delivery:" + d.ID.String(), Delivery: d.ID, Alert: d.Alert, Service: named(d.Service), Cluster: named(d.Cluster),
+		Title: q.title(ruled), Severity: d.Severity, Env: d.Env, Checked: q.checked(), Recommend: q.advice(), OpenedBy: "responder", OpenedAt: now,
+		Found: strings.Join(append([]string{"You are told because " + ruled.why + "."}, q.evidence()...), "\n"),
+	}
+	if q.test() {
+		e.Severity = runbook.Info // somebody waits for it to arrive, and nobody should be woken
+	}
+	e.Default = "Nothing is changed, and you are not reminded."
+	if runbook.Nags(e.Severity, e.Env) {
+		e.Default = "Nothing is changed. You are reminded every " + runbook.Short(runbook.NagEvery) + " until you acknowledge."
+	}
+	return e
+}
+
+// title is the finding in a line, beside the alert's name.
+func (q *inquiry) title(ruled ruling) string {
+	switch {
+	case q.test():
+		return "a test alert, it came through"
+	case q.Delivery.Kind == runbook.EventStorm:
+		return fmt.Sprintf("%d alerts in %d groups at once", q.Delivery.Alerts, len(q.Groups))
+	case q.health().Wrong:
+		return q.look.Short
+	}
+	return flat(cmp.Or(q.says(), ruled.why), titleLimit)
+}
+
+// says is what the first alert says about itself.
+func (q *inquiry) says() string {
+	if len(q.Alerts) == 0 {
+		return ""
+	}
+	a := q.Alerts[0].Annotations
+	return flat(cmp.Or(a["summary"], a["description"], a["message"]), lineLimit)
+}
+
+// test reports whether somebody pressed a test button, and nothing else is in
+// the event.
+func (q *inquiry) test() bool {
+	for _, a := range q.Alerts {
+		if !a.Test {
+			return false
+		}
+	}
+	return len(q.Alerts) > 0
+}
+
+func (q *inquiry) checked() string {
+	if q.look == nil {
+		return noModel + " History of 30 days; nothing else: " + flat(cmp.Or(q.unseen, "none was needed"), lineLimit) + "."
+	}
+	return noModel + " History of 30 days; " + q.look.Checked + "."
+}
+
+// evidence is everything known, in lines for people.
+func (q *inquiry) evidence() []string {
+	var lines []string
+	if s := q.says(); s != "" && q.Delivery.Kind != runbook.EventStorm {
+		lines = append(lines, "The alert says: "+s)
+	}
+	if q.Delivery.Kind == runbook.EventStorm {
+		lines = append(lines, q.digest()...)
+	} else {
+		lines = append(lines, "History: "+q.History.Line())
+	}
+	if q.Delivery.Kind == runbook.EventUnrecognised && len(q.Alerts) > 0 {
+		lines = append(lines, "Body: "+flat(q.Alerts[0].Body, lineLimit))
+	}
+	if q.look != nil {
+		lines = append(lines, q.look.Found...)
+	}
+	return lines
+}
+
+// digestTold is how many groups of a storm a person reads.
+const digestTold = 6
+
+// digest tells the groups of a storm, worst first.
+func (q *inquiry) digest() []string {
+	var lines []string
+	for _, g := range q.Groups[:min(len(q.Groups), digestTold)] {
+		lines = append(lines, flat(fmt.Sprintf("%d× %s %s on %s", g.Count, g.Severity, g.Alert, cmp.Or(g.Service, "no named service")), lineLimit))
+	}
+	if n := len(q.Groups) - digestTold; n > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more groups", n))
+	}
+	return lines
+}
+
+// advice is what a person should do first.
+func (q *inquiry) advice() string {
+	switch {
+	case q.test():
+		return "Nothing."
+	case q.Delivery.Kind == runbook.EventStorm:
+		return "Look for what they have in common: a node, the network, a release, a database."
+	case q.playbook.Name != "":
+		return "Look at it; playbook " + q.playbook.Name + " says how."
+	}
+	return "Look at it."
+}
+
+// incident is the record of q.
+func (q *inquiry) incident(ruled ruling, now time.Time) runbook.Incident {
+	summary := ruled.why
+	if ruled.verdict == runbook.Real {
+		summary = q.title(ruled)
+	}
+	return runbook.Incident{
+		Delivery: q.Delivery.ID, Verdict: ruled.verdict, Escalated: ruled.verdict == runbook.Real, Summary: flat(summary, 2*titleLimit),
+		Evidence:  strings.Join(append([]string{q.checked()}, q.evidence()...), "\n"),
+		DecidedBy: "responder", DecidedAt: now,
+	}
+}
+
+// flat makes one bounded line of foreign text, without secrets.
+func flat(s string, limit int) string {
+	if len(s) > 8*limit {
+		s = s[:8*limit] // no more work than what is shown is worth
+	}
+	s = strings.Join(strings.Fields(secret.Redact(strings.ToValidUTF8(s, "\uFFFD"))), " ")
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit-1]) + "…"
+	}
+	return s
+}
