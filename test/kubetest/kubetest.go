@@ -142,6 +142,17 @@ func (c *Cluster) Namespace(t testing.TB, labels ...string) string {
 	return made.Name
 }
 
+// AgentFor returns the agent with a token of its own that is valid for so long,
+// ten minutes at least.
+func (c *Cluster) AgentFor(t testing.TB, valid time.Duration) *rest.Config {
+	t.Helper()
+	cfg, err := c.agentFor(t.Context(), valid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
 // AgentKubeconfig writes a kubeconfig with the agent's token and returns its
 // path. The contexts have the given names, and all lead to this cluster.
 func (c *Cluster) AgentKubeconfig(t testing.TB, contexts ...string) string {
@@ -163,7 +174,13 @@ func (c *Cluster) AgentKubeconfig(t testing.TB, contexts ...string) string {
 // a real cluster gets there in its own time.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	if err := poll(t.Context(), 30*time.Second, ok); err != nil {
+	Within(t, 30*time.Second, what, ok)
+}
+
+// Within is Eventually with a limit of its own.
+func Within(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	if err := poll(t.Context(), limit, ok); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }

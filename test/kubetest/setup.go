@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -53,12 +54,21 @@ func (c *Cluster) setUp(ctx context.Context, assets string) error {
 	if err := c.install(ctx); err != nil {
 		return fmt.Errorf("apply deploy/kubernetes: %w", err)
 	}
-	token, err := c.Kube.CoreV1().ServiceAccounts("watchkeeper").CreateToken(ctx, "agent", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("create a token for the agent: %w", err)
+	if c.Agent, err = c.agentFor(ctx, 90*24*time.Hour); err != nil {
+		return err
 	}
-	c.Agent = c.stack.config(token.Status.Token)
 	return c.waitGuarded(ctx)
+}
+
+// agentFor makes a token for the agent, as deploy/kubernetes/README.md does.
+func (c *Cluster) agentFor(ctx context.Context, valid time.Duration) (*rest.Config, error) {
+	seconds := int64(valid.Seconds())
+	token, err := c.Kube.CoreV1().ServiceAccounts("watchkeeper").CreateToken(ctx, "agent",
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("create a token for the agent: %w", err)
+	}
+	return c.stack.config(token.Status.Token), nil
 }
 
 // installArgo makes Argo's resources known.

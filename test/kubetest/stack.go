@@ -125,11 +125,11 @@ func (s *stack) launchControllers() error {
 	return errors.Join(
 		s.launch("kube-controller-manager", "--kubeconfig", s.path(managerToken), "--use-service-account-credentials", "--leader-elect=false", "--secure-port", "0",
 			"--service-account-private-key-file", s.path("accounts.key"), "--root-ca-file", s.path("ca.crt"),
-			"--kube-api-qps", "200", "--kube-api-burst", "400", "--cert-dir", s.path("certs"),
+			"--kube-api-qps", "1000", "--kube-api-burst", "2000", "--cert-dir", s.path("certs"),
 			// kwok sends no heartbeats, and a busy machine is late with everything.
 			"--node-monitor-grace-period", "1h"),
 		s.launch("kube-scheduler", "--kubeconfig", s.path(schedulerToken), "--leader-elect=false", "--secure-port", "0"),
-		s.launch("kwok", "--kubeconfig", s.path(adminToken), "--manage-all-nodes", "--config", s.path("stages.yaml")),
+		s.launch("kwok", "--kubeconfig", s.path(adminToken), "--manage-all-nodes", "--node-ip", "127.0.0.1", "--config", s.path("stages.yaml")),
 	)
 }
 
