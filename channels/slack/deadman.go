@@ -52,7 +52,7 @@ func (d *Deadman) Run(ctx context.Context) error {
 		wait := pushEvery
 		if err := d.Step(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			wait = max(retryAfter(err), darkRetry)
-			if errors.As(err, new(*RejectedError)) {
+			if isRejected(err) {
 				wait = rejectedFor
 			}
 			d.Log.WarnContext(ctx, "dead-man's switch not pushed ahead", "err", err, "retry_after", wait)

@@ -39,6 +39,9 @@ func parseEnvelope(raw []byte) (e envelope, ok bool) {
 	return envelope{ID: e.ID}, false
 }
 
+// read decodes the payload, and reports whether that worked.
+func (e envelope) read(into any) bool { return json.Unmarshal(e.Payload, into) == nil }
+
 // A callback is the payload of an event.
 type callback struct {
 	EventID string `json:"event_id"`
@@ -124,9 +127,9 @@ func sortOfEdit(e event, people People) eventSort {
 
 // heard is what the memory keeps of a person's words.
 func (e event) heard(id string, now time.Time) runbook.Heard {
-	text := plain(e.Text)
+	lines := []string{plain(e.Text)}
 	for _, f := range e.Files {
-		text += "\n[file attached, not readable here: " + plain(f.Name) + "]"
+		lines = append(lines, "[file attached, not readable here: "+plain(f.Name)+"]")
 	}
 	thread := e.Thread
 	if thread == e.TS {
@@ -134,7 +137,7 @@ func (e event) heard(id string, now time.Time) runbook.Heard {
 	}
 	return runbook.Heard{
 		EventID: id, Channel: e.Channel, TS: e.TS, User: e.User, Thread: thread,
-		Text: cutRunes(secret.Redact(strings.TrimSpace(text)), maxHeard), ReceivedAt: now,
+		Text: cutRunes(secret.Redact(strings.TrimSpace(strings.Join(lines, "\n"))), maxHeard), ReceivedAt: now,
 	}
 }
 

@@ -98,9 +98,8 @@ func (l *Link) connect(ctx context.Context) {
 // that lived for a while is replaced soon; the others back off, because a
 // server that hangs up at once would be called thousands of times a second.
 func (l *Link) pause(err error, lived time.Duration, pauses *backoff.ExponentialBackOff) time.Duration {
-	var rejected *RejectedError
 	switch wait := retryAfter(err); {
-	case errors.As(err, &rejected):
+	case isRejected(err):
 		return rejectedFor
 	case wait > 0:
 		return wait
@@ -116,8 +115,7 @@ func (l *Link) report(ctx context.Context, err error, pause time.Duration) {
 	if err != nil {
 		reason = l.Client.clean(err.Error())
 	}
-	var rejected *RejectedError
-	if errors.As(err, &rejected) {
+	if rejected, ok := errors.AsType[*RejectedError](err); ok {
 		l.monitor.become(Rejected, rejected.Error())
 		l.Log.ErrorContext(ctx, "slack rejects us, nobody can be reached", "err", reason, "retry_after", pause)
 		return

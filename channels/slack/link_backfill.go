@@ -2,7 +2,6 @@ package slack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,7 +35,7 @@ func (l *Link) backfill(ctx context.Context) {
 		l.gap.wait(ctx, wait)
 		if err := l.readAll(ctx); err != nil && ctx.Err() == nil {
 			pause := max(retryAfter(err), 10*time.Second)
-			if errors.As(err, new(*RejectedError)) {
+			if isRejected(err) {
 				pause = rejectedFor
 			}
 			l.Log.WarnContext(ctx, "slack history not read", "err", err, "retry_after", pause)

@@ -137,6 +137,7 @@ func peopleTalk(f *fakeslack.Server, threads []string) {
 
 // weTalk owes what we say: short and long, in and out of threads.
 func weTalk(t *testing.T, memory *sqlite.Store, f *fakeslack.Server, threads []string) {
+	t.Helper()
 	for i := range said {
 		m := runbook.Message{Key: fmt.Sprint("key-", i), Kind: "message", Text: fmt.Sprintf("said-%03d", i), CreatedAt: time.Now()}
 		if thread := threads[i%len(threads)]; thread != "" {
@@ -159,8 +160,15 @@ func weTalk(t *testing.T, memory *sqlite.Store, f *fakeslack.Server, threads []s
 func mischief(f *fakeslack.Server, over <-chan struct{}) {
 	methods := []string{"chat.postMessage", "chat.postMessage", "chat.postMessage", "conversations.history", "conversations.replies", "conversations.open", "apps.connections.open", "auth.test"}
 	faults := []fakeslack.Fault{
-		{LoseReply: true}, {Garble: true}, {Status: 500}, {Status: 503, Times: 2}, {Drop: true}, {Error: "internal_error"},
-		{Error: "fatal_error"}, {Delay: 100 * time.Millisecond}, {Delay: 50 * time.Millisecond, LoseReply: true},
+		{LoseReply: true},
+		{Garble: true},
+		{Status: 500},
+		{Status: 503, Times: 2},
+		{Drop: true},
+		{Error: "internal_error"},
+		{Error: "fatal_error"},
+		{Delay: 100 * time.Millisecond},
+		{Delay: 50 * time.Millisecond, LoseReply: true},
 	}
 	sockets := []func(){
 		f.DropConnections, func() { f.Disconnect(fakeslack.Warning) }, func() { f.Disconnect(fakeslack.RefreshRequested) },

@@ -21,12 +21,11 @@ const callTimeout = 30 * time.Second
 // A Client is Slack's Web API with the two tokens of the app. Its errors hold
 // neither of them. It is safe for concurrent use.
 type Client struct {
-	api       *slackgo.Client
-	bot, app  secret.Value
-	mu        sync.Mutex
-	dms       map[string]string // conversation by user
-	scopes    string            // of the bot token, as the last answer told
-	botUserID string
+	api      *slackgo.Client
+	bot, app secret.Value
+	mu       sync.Mutex
+	dms      map[string]string // conversation by user
+	scopes   string            // of the bot token, as the last answer told
 }
 
 // NewClient returns a Client of the Web API at url, which ends with a slash.
@@ -147,8 +146,7 @@ func (c *Client) wrap(what string, err error) error {
 	if code := slackCode(err); rejections[code] {
 		return fmt.Errorf("%s: %w", what, &RejectedError{code})
 	}
-	var limited *slackgo.RateLimitedError
-	if errors.As(err, &limited) || c.clean(err.Error()) == err.Error() {
+	if c.clean(err.Error()) == err.Error() {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return fmt.Errorf("%s: %s", what, c.clean(err.Error()))
@@ -168,17 +166,21 @@ func (c *Client) clean(text string) string {
 
 // slackCode returns the error that Slack answered with, or "".
 func slackCode(err error) string {
-	var answer slackgo.SlackErrorResponse
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[slackgo.SlackErrorResponse](err); ok {
 		return answer.Err
 	}
 	return ""
 }
 
+// isRejected reports whether a person must act before err goes away.
+func isRejected(err error) bool {
+	_, ok := errors.AsType[*RejectedError](err)
+	return ok
+}
+
 // retryAfter returns how long Slack asked us to wait, 0 if it did not.
 func retryAfter(err error) time.Duration {
-	var limited *slackgo.RateLimitedError
-	if errors.As(err, &limited) {
+	if limited, ok := errors.AsType[*slackgo.RateLimitedError](err); ok {
 		return max(limited.RetryAfter, time.Second)
 	}
 	return 0

@@ -2,7 +2,6 @@ package slack_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -164,7 +163,7 @@ func (l *lines) find(text string) string {
 	return ""
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // openOffice starts a link and waits until it listens.
 func openOffice(t *testing.T, o fakeslack.Options) *office {

@@ -2,7 +2,6 @@ package slack
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -16,14 +15,14 @@ func (l *Link) store(ctx context.Context, e envelope) error {
 	switch e.Type {
 	case "events_api":
 		var c callback
-		if err := json.Unmarshal(e.Payload, &c); err != nil || c.EventID == "" {
+		if !e.read(&c) || c.EventID == "" {
 			l.unparsable(ctx, e)
 			return nil
 		}
 		return l.storeEvent(ctx, c.EventID, c.Event)
 	case "interactive":
 		var c click
-		if err := json.Unmarshal(e.Payload, &c); err != nil {
+		if !e.read(&c) {
 			l.unparsable(ctx, e)
 			return nil
 		}

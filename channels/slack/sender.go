@@ -89,28 +89,30 @@ func (s *Sender) Run(ctx context.Context) error {
 }
 
 // step sends what may go now. A conversation whose first message must wait
-// keeps the later ones waiting, so that they stay in order.
+// keeps the later ones waiting, so that they stay in order; so all of a step
+// goes by one reading of the clock.
 func (s *Sender) step(ctx context.Context) error {
-	if err := s.Memory.Supersede(ctx, time.Now()); err != nil {
+	now := time.Now()
+	if err := s.Memory.Supersede(ctx, now); err != nil {
 		return fmt.Errorf("tidy the outbox: %w", err)
 	}
-	due, err := s.Memory.Outgoing(ctx, time.Now())
+	due, err := s.Memory.Outgoing(ctx, now)
 	if err != nil {
 		return fmt.Errorf("look at the outbox: %w", err)
 	}
 	waiting := map[string]bool{}
 	for _, m := range due {
-		if ctx.Err() != nil || s.pace.held.After(time.Now()) {
+		if ended(ctx) || s.pace.held.After(now) {
 			return nil
 		}
-		if s.held(m) {
+		if s.held(m, now) {
 			continue
 		}
 		lane, err := s.lane(ctx, m)
 		if err != nil {
 			return err
 		}
-		if lane == "" || waiting[lane] || !s.ready(m, lane) {
+		if lane == "" || waiting[lane] || !s.ready(m, lane, now) {
 			waiting[lane] = true
 			continue
 		}
@@ -122,21 +124,20 @@ func (s *Sender) step(ctx context.Context) error {
 	return nil
 }
 
-// ready reports whether m may go now. One that was being sent when its process
-// died is given time to show up in Slack.
-func (s *Sender) ready(m runbook.Outgoing, lane string) bool {
-	now := time.Now()
+// ready reports whether m may go at now. One that was being sent when its
+// process died is given time to show up in Slack.
+func (s *Sender) ready(m runbook.Outgoing, lane string, now time.Time) bool {
 	if m.State == "sending" && now.Before(m.NextAt.Add(s.Settle)) {
 		return false
 	}
 	return s.pace.ready(lane, now) == 0
 }
 
-// held reports whether quiet hours hold m back. What is critical goes, and so
+// held reports whether quiet hours hold m back at now. What is critical goes, and so
 // do edits, which ring nobody, and answers to somebody who is awake.
-func (s *Sender) held(m runbook.Outgoing) bool {
+func (s *Sender) held(m runbook.Outgoing, now time.Time) bool {
 	awake := m.Kind == "reply" || m.Kind == KindNotice
-	return !m.Critical && !awake && m.EditTS == "" && s.People.quiet(time.Now())
+	return !m.Critical && !awake && m.EditTS == "" && s.People.quiet(now)
 }
 
 // lane returns the conversation that m belongs to, "" if it cannot be known
@@ -189,7 +190,7 @@ func (s *Sender) send(ctx context.Context, m runbook.Outgoing, channel string) e
 	m.Attempts++
 	ts, err := s.deliver(ctx, m, channel, there)
 	s.pace.used(channel, time.Now())
-	if ctx.Err() != nil && err != nil {
+	if err != nil && ended(ctx) {
 		return nil // the row says that it was being sent; the next process looks
 	}
 	if err != nil {
@@ -326,8 +327,8 @@ func (s *Sender) options(text, key string, part int) []slackgo.MsgOption {
 // failed records why an attempt failed and when the next one is made, or that
 // there is none.
 func (s *Sender) failed(ctx context.Context, m runbook.Outgoing, channel string, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ended(ctx) {
+		return nil // not the message's fault
 	}
 	reason := s.Client.clean(err.Error())
 	next, again := s.next(m, channel, err)
@@ -342,8 +343,7 @@ func (s *Sender) failed(ctx context.Context, m runbook.Outgoing, channel string,
 // next returns when to try again after err, and false if that is of no use.
 func (s *Sender) next(m runbook.Outgoing, channel string, err error) (time.Time, bool) {
 	now := time.Now()
-	var rejected *RejectedError
-	if errors.As(err, &rejected) {
+	if rejected, ok := errors.AsType[*RejectedError](err); ok {
 		s.setTrouble(rejected.Error())
 		next := now.Add(longest)
 		s.pace.holdAll(next)
@@ -379,9 +379,12 @@ func permanent(err error) bool {
 	if code := slackCode(err); code != "" {
 		return !unclear[code]
 	}
-	var status slackgo.StatusCodeError
-	return errors.As(err, &status) && status.Code >= 400 && status.Code < 500 && status.Code != 408 && status.Code != 429
+	status, ok := errors.AsType[slackgo.StatusCodeError](err)
+	return ok && status.Code >= 400 && status.Code < 500 && status.Code != 408 && status.Code != 429
 }
+
+// ended reports whether we are being shut down.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
 
 // cmpThread returns the thread in which more about a message belongs.
 func cmpThread(thread, ts string) string {

@@ -67,11 +67,11 @@ func (s *Store) NextOutgoing(ctx context.Context) (time.Time, error) {
 // Supersede marks the edits that a later edit of the same message replaces as
 // sent, and gives up the edits of messages that never arrived.
 func (s *Store) Supersede(ctx context.Context, now time.Time) error {
-	var any bool // asked first: the sender looks often, and a look must not cost a write
+	var found bool // asked first: the sender looks often, and a look must not cost a write
 	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM outbox m JOIN outbox t ON t.key = m.edit_of
 		WHERE m.edit_of <> '' AND m.state IN ('queued', 'sending') AND (t.state = 'failed'
-		  OR EXISTS (SELECT 1 FROM outbox l WHERE l.edit_of = m.edit_of AND l.id > m.id AND l.state <> 'failed')))`).Scan(&any)
-	if err != nil || !any {
+		  OR EXISTS (SELECT 1 FROM outbox l WHERE l.edit_of = m.edit_of AND l.id > m.id AND l.state <> 'failed')))`).Scan(&found)
+	if err != nil || !found {
 		return explain(err)
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {

@@ -63,7 +63,7 @@ var methods = map[string]method{
 func (s *Server) serveMethod(w http.ResponseWriter, r *http.Request) {
 	c, token, err := readCall(w, r)
 	if err != nil {
-		s.answer(w, c, nil, "invalid_form_data")
+		s.answer(w, nil, "invalid_form_data")
 		return
 	}
 	f := s.fault(c.Method)
@@ -74,7 +74,7 @@ func (s *Server) serveMethod(w http.ResponseWriter, r *http.Request) {
 	if !f.after(w, r) {
 		return
 	}
-	s.answer(w, c, body, code)
+	s.answer(w, body, code)
 }
 
 // run authorises and runs a call, and keeps it.
@@ -117,7 +117,7 @@ func (s *Server) authorise(m method, token string) string {
 	return ""
 }
 
-func (s *Server) answer(w http.ResponseWriter, c Call, body reply, code string) {
+func (s *Server) answer(w http.ResponseWriter, body reply, code string) {
 	if body == nil {
 		body = reply{}
 	}
@@ -203,7 +203,7 @@ func (s *Server) Calls(method string) []Call {
 	return found
 }
 
-func authTest(s *Server, _ Call) (reply, string) {
+func authTest(*Server, Call) (reply, string) {
 	return reply{
 		"url": "https://fake.slack.com/", "team": "Fake", "user": "watchkeeper", "team_id": Team, "user_id": BotUser,
 		"bot_id": BotID, "is_enterprise_install": false,

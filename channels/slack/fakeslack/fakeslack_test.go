@@ -212,7 +212,7 @@ func dial(t *testing.T, c *slackgo.Client) peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil)
+	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil) //nolint:bodyclose // the connection takes it over
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestTicketIsGoodOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ok := range []bool{true, false} {
-		conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil)
+		conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil) //nolint:bodyclose // the connection takes it over
 		if (err == nil) != ok {
 			t.Errorf("dial = %v, want success %t", err, ok)
 		}

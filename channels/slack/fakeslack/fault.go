@@ -74,10 +74,10 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Retry-After", fmt.Sprint(int(f.RetryAfter.Seconds())))
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(http.StatusTooManyRequests)
-		fmt.Fprint(w, `{"ok":false,"error":"ratelimited"}`)
+		_, _ = fmt.Fprint(w, `{"ok":false,"error":"ratelimited"}`) // a client that hung up has its own trouble
 	case f.Error != "":
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		fmt.Fprintf(w, `{"ok":false,"error":%q}`, f.Error)
+		_, _ = fmt.Fprintf(w, `{"ok":false,"error":%q}`, f.Error)
 	case f.Drop:
 		hangUp(w)
 	default:

@@ -3,6 +3,7 @@ package fakeslack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -132,9 +133,7 @@ func (m *Message) button(actionID string) map[string]any {
 		walk(block, func(o map[string]any) {
 			if o["type"] == "button" && o["action_id"] == actionID {
 				found = map[string]any{"block_id": block["block_id"]}
-				for k, v := range o {
-					found[k] = v
-				}
+				maps.Copy(found, o)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package fakeslack
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -150,9 +151,7 @@ func (s *Server) press(user, channel, ts, actionID string) (*event, error) {
 		return nil, fmt.Errorf("press %s: message %s has no such button: %s", actionID, ts, m.Blocks)
 	}
 	action := reply{"action_ts": s.nextTS()}
-	for k, v := range button {
-		action[k] = v
-	}
+	maps.Copy(action, button)
 	container := reply{"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": false}
 	if m.Thread != "" {
 		container["thread_ts"] = m.Thread
