@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,7 +26,8 @@ const protectedLabel = "watchkeeper.io/protected"
 // configuration says.
 var alwaysProtected = []string{"kube-system", "kube-public", "kube-node-lease", "argocd", "watchkeeper"}
 
-// seeThrough is how long a write is watched after it was sent.
+// seeThrough is how long a write is watched after it was sent, unless the
+// configuration says otherwise. A tool has two minutes.
 const seeThrough = 80 * time.Second
 
 // A ledger is what the guard needs of the memory.
@@ -42,7 +44,8 @@ type ledger interface {
 type WritesConfig struct {
 	Protected []string // globs of namespaces in which nothing is changed
 	Limits    runbook.WriteLimits
-	Actor     string // in the audit; "" is "session"
+	Actor     string        // in the audit; "" is "session"
+	Patience  time.Duration // how long a write is watched after it was sent; 0 is 80 seconds
 }
 
 // Writes returns the four tools that change something in a cluster:
@@ -57,6 +60,7 @@ type WritesConfig struct {
 //  6. the request, with the UID and the resourceVersion that were looked at;
 //  7. a look at what became of it, and a second audit entry.
 func Writes(clusters *Clusters, l ledger, cfg WritesConfig) []server.ServerTool {
+	cfg.Actor, cfg.Patience = orElse(cfg.Actor, "session"), cmp.Or(cfg.Patience, seeThrough)
 	g := &guard{clusters, l, cfg}
 	return []server.ServerTool{
 		g.tool(restartDeployment()), g.tool(deleteStuckPod()), g.tool(clearStuckWorkflow()), g.tool(refreshArgocdApp()),
@@ -140,7 +144,7 @@ func (o *order) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := runbook.Write{Action: o.action, Target: o.target.String(), Actor: orElse(o.cfg.Actor, "session"), Reason: o.reason,
+	w := runbook.Write{Action: o.action, Target: o.target.String(), Actor: o.cfg.Actor, Reason: o.reason,
 		Delivery: o.delivery, UID: string(d.uid), Version: d.version}
 	if err := o.ledger.AllowWrite(ctx, w, o.cfg.Limits, time.Now()); err != nil {
 		return o.denied(err)
@@ -263,20 +267,37 @@ func indented(prefix string, lines []string) []string {
 }
 
 func (o *order) sendAndSee(ctx context.Context, d *deed) (runbook.Outcome, []string) {
-	if err := o.send(ctx, d.act, false); err != nil {
+	// Once begun it is not cut short: a request that was cancelled on its way
+	// may have arrived or not.
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	if err := o.send(sending, d.act, false); err != nil {
 		if apierrors.IsConflict(err) {
 			return runbook.WriteFailed, []string{"the object changed at the last moment, so nothing was done: " + oneLine(err.Error(), messageLimit)}
 		}
 		return outcomeOf(err), []string{oneLine(o.cluster.explain("send it", err).Error(), messageLimit)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, seeThrough)
+	watching, cancel := context.WithTimeout(ctx, o.cfg.Patience)
 	defer cancel()
-	return d.follow(ctx)
+	outcome, after := d.follow(watching)
+	if outcome != runbook.WriteOK && ctx.Err() != nil {
+		return runbook.WriteUnknown, append(after, "the session hung up, so it was not seen through")
+	}
+	return outcome, after
+}
+
+// patience is the time that is left to watch, rounded.
+func patience(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return seeThrough
+	}
+	return time.Until(deadline).Round(100 * time.Millisecond)
 }
 
 // audit records a refusal.
 func (o *order) audit(ctx context.Context, why string) error {
-	return o.ledger.Audit(ctx, runbook.AuditEntry{At: time.Now(), Actor: orElse(o.cfg.Actor, "session"), Action: o.action,
+	return o.ledger.Audit(ctx, runbook.AuditEntry{At: time.Now(), Actor: o.cfg.Actor, Action: o.action,
 		Target: o.target.String(), Phase: "refused", Detail: oneLine(why, 500), Delivery: o.delivery})
 }
 

@@ -15,7 +15,7 @@ import (
 // send by mistake, only the request of the act in progress leaves.
 func TestOnlyTheRequestOfTheActLeaves(t *testing.T) {
 	const cart = "https://h:6443/prefix/apis/apps/v1/namespaces/shop/deployments/cart"
-	const asked = cart + "?fieldManager=watchkeeper"
+	const asked = cart + "?fieldManager=watchkeeper&timeout=15s"
 	const patch, body = "application/strategic-merge-patch+json", `{"spec":{}}`
 	tests := []struct {
 		name, method, url, contentType, body string

@@ -97,6 +97,7 @@ func applicationAllows(a *application, strict bool) error {
 // seeRefreshed waits until the controller has removed the annotation.
 func (t target) seeRefreshed(ctx context.Context, uid types.UID) (runbook.Outcome, []string) {
 	var a *application
+	whole := patience(ctx)
 	done := watch(ctx, func(ctx context.Context) (bool, error) {
 		o, now, err := t.application(ctx)
 		if err != nil || o.GetUID() != uid {
@@ -110,7 +111,7 @@ func (t target) seeRefreshed(ctx context.Context, uid types.UID) (runbook.Outcom
 	}
 	after := append([]string{a.headline(), "compared revision " + a.Status.Sync.text()}, a.brief(time.Now())...)
 	if !done {
-		return runbook.WriteFailed, append(after, fmt.Sprintf("Argo CD has not done it within %s; its application controller may be down", runbook.Short(seeThrough)))
+		return runbook.WriteFailed, append(after, fmt.Sprintf("Argo CD has not done it within %s; its application controller may be down", runbook.Short(whole)))
 	}
 	if a.running() {
 		after = append(after, "a sync has begun by itself")

@@ -178,6 +178,7 @@ func seenDeployment(d *appsv1.Deployment, pods []corev1.Pod, now time.Time) []st
 // seeRollout waits until the new pods are available, or says what keeps them.
 func (t target) seeRollout(ctx context.Context, before *appsv1.Deployment) (runbook.Outcome, []string) {
 	var d *appsv1.Deployment
+	whole := patience(ctx)
 	done := watch(ctx, func(ctx context.Context) (bool, error) {
 		now, err := t.clients.kube.AppsV1().Deployments(t.namespace).Get(ctx, t.name, metav1.GetOptions{})
 		if err != nil {
@@ -203,7 +204,7 @@ func (t target) seeRollout(ctx context.Context, before *appsv1.Deployment) (runb
 	if len(bad) > 0 || stalled(d) {
 		return runbook.WriteFailed, after
 	}
-	return runbook.WriteUnknown, append(after, "it is still going on after "+runbook.Short(seeThrough))
+	return runbook.WriteUnknown, append(after, "it is still going on after "+runbook.Short(whole))
 }
 
 // troubles names the pods of a selector that are not well, and of which keep

@@ -143,6 +143,7 @@ func evictionOf(t target, p *corev1.Pod) (*act, error) {
 func (t target) seeReplaced(ctx context.Context, p *corev1.Pod, rs *appsv1.ReplicaSet) (runbook.Outcome, []string) {
 	gone := false
 	ready := int32(0)
+	whole := patience(ctx)
 	done := watch(ctx, func(ctx context.Context) (bool, error) {
 		if !gone {
 			now, err := t.clients.kube.CoreV1().Pods(t.namespace).Get(ctx, t.name, metav1.GetOptions{})
@@ -168,7 +169,7 @@ func (t target) seeReplaced(ctx context.Context, p *corev1.Pod, rs *appsv1.Repli
 	bad := t.troubles(look, rs.Spec.Selector, younger)
 	switch {
 	case !gone:
-		return runbook.WriteFailed, append(after, "the pod is still there after "+runbook.Short(seeThrough))
+		return runbook.WriteFailed, append(after, "the pod is still there after "+runbook.Short(whole))
 	case len(bad) > 0:
 		return runbook.WriteFailed, append(append(after, "the pod is gone, and its successor is not well"), bad...)
 	}

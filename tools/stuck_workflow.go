@@ -13,13 +13,10 @@ import (
 	"watchkeeper/runbook"
 )
 
-// stopTakes is how long a workflow may take to stop before it is terminated.
-const stopTakes = 30 * time.Second
-
 func clearStuckWorkflow() work {
 	return work{
 		action: "clear_stuck_workflow", kind: "Workflow", hint: destructive,
-		description: "End an Argo Workflow that does not move: Stop, and Terminate if it has not ended after half a minute. It is never deleted, but what it computed so far is lost. " +
+		description: "End an Argo Workflow that does not move: Stop, and Terminate if it has not ended within half a minute. It is never deleted, but what it computed so far is lost. " +
 			"Refuses what is suspended on purpose, still makes progress, or has volumes, an exit handler or hooks of its own. On prod the first call only shows what would happen and returns the confirm token.",
 		prepare: prepareWorkflow,
 	}
@@ -45,7 +42,7 @@ func prepareWorkflow(ctx context.Context, _ *guard, t target) (*deed, error) {
 	return &deed{
 		uid: o.GetUID(), version: o.GetResourceVersion(), act: a,
 		saw:    append([]string{w.headline(now)}, w.why(now, 3)...),
-		would:  fmt.Sprintf("tell it to %s%s; what it computed so far may be lost", next, map[string]string{"Stop": ", and to Terminate if it has not ended after " + runbook.Short(stopTakes)}[next]),
+		would:  fmt.Sprintf("tell it to %s%s; what it computed so far may be lost", next, map[string]string{"Stop": ", and to Terminate if that does not end it"}[next]),
 		follow: func(ctx context.Context) (runbook.Outcome, []string) { return t.seeEnded(ctx, o.GetUID(), next) },
 	}, nil
 }
@@ -91,14 +88,18 @@ func shutdown(t target, o *unstructured.Unstructured, how string) (*act, error) 
 // to stop was not enough.
 func (t target) seeEnded(ctx context.Context, uid types.UID, how string) (runbook.Outcome, []string) {
 	after := []string{"told to " + how}
-	stopping, cancel := context.WithTimeout(ctx, stopTakes)
+	takes := patience(ctx) * 3 / 8 // half a minute
+	if how == "Terminate" {
+		takes = patience(ctx)
+	}
+	stopping, cancel := context.WithTimeout(ctx, takes)
 	defer cancel()
 	phase, ended := t.waitForEnd(stopping, uid)
 	if !ended && how == "Stop" && ctx.Err() == nil {
 		if err := t.terminate(ctx, uid); err != nil {
-			return runbook.WriteFailed, append(after, "it did not stop within "+runbook.Short(stopTakes), "and could not be told to Terminate: "+oneLine(err.Error(), messageLimit))
+			return runbook.WriteFailed, append(after, "it did not stop within "+runbook.Short(takes), "and could not be told to Terminate: "+oneLine(err.Error(), messageLimit))
 		}
-		after = append(after, "did not stop within "+runbook.Short(stopTakes)+", told to Terminate")
+		after = append(after, "did not stop within "+runbook.Short(takes)+", told to Terminate")
 		phase, ended = t.waitForEnd(ctx, uid)
 	}
 	if !ended {

@@ -20,7 +20,7 @@ import (
 func all(t *testing.T) []server.ServerTool {
 	t.Helper()
 	return slices.Concat(tools.Kube(sample(t)), tools.Argo(sample(t)), tools.Memory(openStore(t), playbooks(t), tools.MemoryConfig{}),
-		tools.Tuning(openStore(t), nil))
+		tools.Tuning(openStore(t), nil), tools.Writes(sample(t), openStore(t), tools.WritesConfig{}))
 }
 
 // What the model sees of a tool, at about four characters a token.

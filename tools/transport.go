@@ -83,7 +83,7 @@ func (a *act) during(ctx context.Context) context.Context {
 
 // query is all that the address may ask beside its path.
 func (a *act) query() url.Values {
-	q := url.Values{}
+	q := url.Values{"timeout": {requestTimeout.String()}}
 	if a.method == http.MethodPatch {
 		q.Set("fieldManager", fieldManager)
 	}

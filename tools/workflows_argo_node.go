@@ -156,9 +156,10 @@ func (n *workflowNode) started() time.Time {
 // waits reports whether the step waits on purpose.
 func (n *workflowNode) waits() bool { return n.Type == "Suspend" && n.Phase == "Running" }
 
-// changed is when anything last began or ended in the workflow.
+// changed is when anything last began or ended in the workflow; when it was
+// made, if nothing has.
 func (w *workflow) changed() time.Time {
-	last := w.Metadata.CreationTimestamp.Time
+	var last time.Time
 	see := func(t *metav1.Time) {
 		if t != nil && t.After(last) {
 			last = t.Time
@@ -170,6 +171,9 @@ func (w *workflow) changed() time.Time {
 			see(n.StartedAt)
 			see(n.FinishedAt)
 		}
+	}
+	if last.IsZero() {
+		return w.Metadata.CreationTimestamp.Time
 	}
 	return last
 }

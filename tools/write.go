@@ -121,9 +121,11 @@ func (t target) send(ctx context.Context, a *act, dryRun bool) error {
 	}
 	once := &act{method: a.method, path: a.path, contentType: a.contentType, body: a.body, dryRun: dryRun, base: base}
 	req := t.clients.kube.Discovery().RESTClient().Verb(a.method).AbsPath(a.path).
-		SetHeader("Content-Type", a.contentType).SetHeader("Accept", "application/json").Body(a.body).MaxRetries(0)
+		SetHeader("Content-Type", a.contentType).SetHeader("Accept", "application/json").Body(a.body).MaxRetries(0).Timeout(requestTimeout)
 	for key, values := range once.query() {
-		req = req.Param(key, values[0])
+		if key != "timeout" {
+			req = req.Param(key, values[0])
+		}
 	}
 	return req.Do(once.during(ctx)).Error()
 }
