@@ -20,10 +20,10 @@ import (
 // Apply creates or changes the objects of a YAML text, one or several
 // documents, as the administrator. Those that live in a namespace and name none
 // go to namespace.
-func (c *Cluster) Apply(t testing.TB, namespace, text string) {
-	t.Helper()
-	if err := c.apply(t.Context(), namespace, []byte(text)); err != nil {
-		t.Fatal(err)
+func (c *Cluster) Apply(tb testing.TB, namespace, text string) {
+	tb.Helper()
+	if err := c.apply(tb.Context(), namespace, []byte(text)); err != nil {
+		tb.Fatal(err)
 	}
 }
 

@@ -41,12 +41,12 @@ var markers atomic.Int64
 // AgentWrites returns what the agent asked to change in a namespace so far, as
 // the API server logged it, in the order of the answers: refused requests and
 // dry runs too, but no reads and no reviews of its own rights. "" is everywhere.
-func (c *Cluster) AgentWrites(t testing.TB, namespace string) []Request {
-	t.Helper()
-	c.mark(t)
+func (c *Cluster) AgentWrites(tb testing.TB, namespace string) []Request {
+	tb.Helper()
+	c.mark(tb)
 	text, err := os.ReadFile(c.AuditLog)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var all []Request
 	lines := bufio.NewScanner(bytes.NewReader(text))
@@ -65,15 +65,15 @@ func (c *Cluster) AgentWrites(t testing.TB, namespace string) []Request {
 
 // mark sends a request that means nothing and waits until it is in the log:
 // what came before it is there by then.
-func (c *Cluster) mark(t testing.TB) {
-	t.Helper()
+func (c *Cluster) mark(tb testing.TB) {
+	tb.Helper()
 	kube, err := kubernetes.NewForConfig(c.Agent)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	name := fmt.Sprintf("audit-marker-%d", markers.Add(1))
-	_, _ = kube.CoreV1().Pods("default").Get(t.Context(), name, metav1.GetOptions{}) // there is no such pod
-	Eventually(t, "the audit log", func() bool {
+	_, _ = kube.CoreV1().Pods("default").Get(tb.Context(), name, metav1.GetOptions{}) // there is no such pod
+	Eventually(tb, "the audit log", func() bool {
 		text, err := os.ReadFile(c.AuditLog)
 		return err == nil && bytes.Contains(text, []byte("/"+name+`"`))
 	})

@@ -79,26 +79,26 @@ func Main(m *testing.M) int {
 
 // Start returns the cluster of this test binary, started at the first call,
 // which takes about ten seconds. It skips the test if the programs are absent.
-func Start(t testing.TB) *Cluster {
-	t.Helper()
+func Start(tb testing.TB) *Cluster {
+	tb.Helper()
 	assets := os.Getenv("WATCHKEEPER_KUBE_ASSETS")
 	switch {
 	case assets != "":
 	case os.Getenv("WATCHKEEPER_REQUIRE_CLUSTER") != "":
-		t.Fatal("WATCHKEEPER_REQUIRE_CLUSTER is set and WATCHKEEPER_KUBE_ASSETS is not; run make test-cluster")
+		tb.Fatal("WATCHKEEPER_REQUIRE_CLUSTER is set and WATCHKEEPER_KUBE_ASSETS is not; run make test-cluster")
 	default:
-		t.Skip("NOT TESTED on a real kube-apiserver: make test-cluster builds one and runs this test")
+		tb.Skip("NOT TESTED on a real kube-apiserver: make test-cluster builds one and runs this test")
 	}
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if !shared.in {
-		t.Fatal("TestMain of this package must call kubetest.Main, which stops the cluster")
+		tb.Fatal("TestMain of this package must call kubetest.Main, which stops the cluster")
 	}
 	if shared.cluster == nil && shared.err == nil {
 		shared.cluster, shared.err = launch(assets)
 	}
 	if shared.err != nil {
-		t.Fatalf("start a cluster: %v", shared.err)
+		tb.Fatalf("start a cluster: %v", shared.err)
 	}
 	return shared.cluster
 }
@@ -121,22 +121,22 @@ func launch(assets string) (*Cluster, error) {
 
 // Namespace makes a namespace for one test, with the given labels (key, value,
 // key, value …). It goes with the cluster.
-func (c *Cluster) Namespace(t testing.TB, labels ...string) string {
-	t.Helper()
+func (c *Cluster) Namespace(tb testing.TB, labels ...string) string {
+	tb.Helper()
 	ns := &corev1.Namespace{}
 	ns.GenerateName = "t-"
 	ns.Labels = map[string]string{}
 	for i := 0; i+1 < len(labels); i += 2 {
 		ns.Labels[labels[i]] = labels[i+1]
 	}
-	ns.Annotations = map[string]string{"kubetest.watchkeeper.io/test": t.Name()}
-	made, err := c.Kube.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{})
+	ns.Annotations = map[string]string{"kubetest.watchkeeper.io/test": tb.Name()}
+	made, err := c.Kube.CoreV1().Namespaces().Create(tb.Context(), ns, metav1.CreateOptions{})
 	if err != nil {
-		t.Fatalf("create namespace: %v", err)
+		tb.Fatalf("create namespace: %v", err)
 	}
 	// Pods are refused until the namespace has its account.
-	Eventually(t, "the default account of "+made.Name, func() bool {
-		_, err := c.Kube.CoreV1().ServiceAccounts(made.Name).Get(t.Context(), "default", metav1.GetOptions{})
+	Eventually(tb, "the default account of "+made.Name, func() bool {
+		_, err := c.Kube.CoreV1().ServiceAccounts(made.Name).Get(tb.Context(), "default", metav1.GetOptions{})
 		return err == nil
 	})
 	return made.Name
@@ -144,44 +144,44 @@ func (c *Cluster) Namespace(t testing.TB, labels ...string) string {
 
 // AgentFor returns the agent with a token of its own that is valid for so long,
 // ten minutes at least.
-func (c *Cluster) AgentFor(t testing.TB, valid time.Duration) *rest.Config {
-	t.Helper()
-	cfg, err := c.agentFor(t.Context(), valid)
+func (c *Cluster) AgentFor(tb testing.TB, valid time.Duration) *rest.Config {
+	tb.Helper()
+	cfg, err := c.agentFor(tb.Context(), valid)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cfg
 }
 
 // AgentKubeconfig writes a kubeconfig with the agent's token and returns its
 // path. The contexts have the given names, and all lead to this cluster.
-func (c *Cluster) AgentKubeconfig(t testing.TB, contexts ...string) string {
-	t.Helper()
+func (c *Cluster) AgentKubeconfig(tb testing.TB, contexts ...string) string {
+	tb.Helper()
 	cfg := clientcmdapi.NewConfig()
 	cfg.Clusters["test"] = &clientcmdapi.Cluster{Server: c.Agent.Host, CertificateAuthorityData: c.Agent.CAData}
 	cfg.AuthInfos["agent"] = &clientcmdapi.AuthInfo{Token: c.Agent.BearerToken}
 	for _, name := range contexts {
 		cfg.Contexts[name] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "agent"}
 	}
-	path := filepath.Join(t.TempDir(), "kubeconfig")
+	path := filepath.Join(tb.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*cfg, path); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
 
 // Eventually calls ok until it is true, and fails the test after 30 seconds:
 // a real cluster gets there in its own time.
-func Eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	Within(t, 30*time.Second, what, ok)
+func Eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	Within(tb, 30*time.Second, what, ok)
 }
 
 // Within is Eventually with a limit of its own.
-func Within(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	if err := poll(t.Context(), limit, ok); err != nil {
-		t.Fatalf("%s: %v", what, err)
+func Within(tb testing.TB, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	if err := poll(tb.Context(), limit, ok); err != nil {
+		tb.Fatalf("%s: %v", what, err)
 	}
 }
 
