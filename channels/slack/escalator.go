@@ -58,7 +58,7 @@ const (
 
 // Pauses of the escalator.
 const (
-	nagLook      = time.Second     // at the memory, at the latest
+	nagLook      = 5 * time.Second // at the memory, at the latest; what this process changes wakes it
 	nagRetry     = 5 * time.Second // after the memory failed
 	presenceWait = 3 * time.Second // for an answer about notifications
 	presenceFor  = time.Minute     // that an answer counts
@@ -170,16 +170,21 @@ func (e *Escalator) attend(ctx context.Context, d runbook.Duty, now time.Time) e
 	case d.State == runbook.EscalationAcked:
 		return e.reping(ctx, d, now)
 	case due(d.NextNagAt, now):
-		return e.nag(ctx, d, now)
+		if err := e.nag(ctx, &d, now); err != nil {
+			return err
+		}
 	}
-	return nil
+	if d.Nags < cmp.Or(e.calling.SecondAfter, secondAfter) {
+		return nil
+	}
+	return e.callSecond(ctx, d, fmt.Sprintf("has not answered %d calls in %s", d.Nags, elapsed(now.Sub(d.OpenedAt))), now)
 }
 
 func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
 // nag says that nobody has acknowledged d. Nags that a stopped process missed
-// are counted and named in the one that goes out.
-func (e *Escalator) nag(ctx context.Context, d runbook.Duty, now time.Time) error {
+// are counted and named in the one that goes out. d counts it afterwards.
+func (e *Escalator) nag(ctx context.Context, d *runbook.Duty, now time.Time) error {
 	every := e.calling.every()
 	missed := int(now.Sub(d.NextNagAt) / every)
 	n := runbook.Nag{Escalation: d.ID, Was: d.NextNagAt, Number: d.Nags + 1 + missed}
@@ -188,24 +193,21 @@ func (e *Escalator) nag(ctx context.Context, d runbook.Duty, now time.Time) erro
 	} else { // the end of a snooze of something that is not repeated
 		n.Number = d.Nags
 	}
-	n.Messages = e.nagMessages(d, n.Number, missed, now)
+	n.Messages = e.nagMessages(*d, n.Number, missed, now)
 	n.Replaces = d.Stuck > 0
 	sent, err := e.memory.Nag(ctx, n)
 	if err != nil || !sent {
 		return err
 	}
+	d.Nags = n.Number
 	e.log.InfoContext(ctx, "nag", "escalation", d.ID, "number", n.Number, "missed", missed)
-	if n.Number >= cmp.Or(e.calling.SecondAfter, secondAfter) {
-		d.Nags = n.Number
-		return e.callSecond(ctx, d, fmt.Sprintf("has not answered %d calls in %s", n.Number, elapsed(now.Sub(d.OpenedAt))), now)
-	}
 	return nil
 }
 
 // callSecond calls the second person about d, if there is one, once.
 func (e *Escalator) callSecond(ctx context.Context, d runbook.Duty, why string, now time.Time) error {
 	second := e.second()
-	if second == "" || !d.SecondAt.IsZero() {
+	if second == "" || !d.SecondAt.IsZero() || d.State == runbook.EscalationAcked {
 		return nil
 	}
 	called, err := e.memory.CallSecond(ctx, d.ID, now, secondCall(d.Escalation, second, why, now), secondNote(d.Escalation, why, now))

@@ -220,8 +220,7 @@ var urlEscaper = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", 
 // and leads nowhere.
 func link(target, label string) string {
 	label = textEscaper.Replace(strings.Join(strings.Fields(label), " "))
-	scheme, _, _ := strings.Cut(strings.ToLower(target), ":")
-	if scheme != "https" && scheme != "http" && scheme != "mailto" {
+	if !followed(target) {
 		if target = textEscaper.Replace(target); target != "" && target != label {
 			label = strings.TrimSpace(label + " (" + target + ")")
 		}
@@ -232,6 +231,17 @@ func link(target, label string) string {
 		return "<" + address + ">"
 	}
 	return "<" + address + "|" + strings.ReplaceAll(label, "|", "¦") + ">"
+}
+
+// followed reports whether target is an address that a person may follow.
+func followed(target string) bool {
+	target = strings.ToLower(target)
+	for _, scheme := range []string{"https://", "http://", "mailto:"} {
+		if strings.HasPrefix(target, scheme) && len(target) > len(scheme) {
+			return true
+		}
+	}
+	return false
 }
 
 // table sets a table in columns.

@@ -13,17 +13,19 @@ import (
 // Duties returns the escalations that are not resolved, and those whose card
 // in the outbox is older than they are; oldest first.
 func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
+	// The outbox is asked with the words of its partial index, twice where one
+	// state is meant: it grows for years, and the escalator looks often.
 	return collect(ctx, s.read, scanDuty, `
 		SELECT `+prefixed("e", escalationColumns)+`,
 		  e.policed, e.fired AND coalesce(d.firing, 1) = 0, coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
 		  e.revision, e.shown, coalesce(o.channel, ''), coalesce(o.ts, ''),
-		  (SELECT count(*) FROM outbox n WHERE n.escalation = e.id AND n.kind = 'nag' AND n.state = 'queued' AND n.key NOT LIKE '%:second'
-		    AND EXISTS (SELECT 1 FROM outbox f WHERE f.state = 'queued' AND f.error <> ''))
+		  (SELECT count(*) FROM outbox n WHERE n.escalation = e.id AND n.kind = 'nag' AND n.state IN ('queued', 'sending') AND n.state = 'queued' AND n.key NOT LIKE '%:second'
+		    AND EXISTS (SELECT 1 FROM outbox f WHERE f.state IN ('queued', 'sending') AND f.state = 'queued' AND f.error <> ''))
 		FROM escalations e
 		LEFT JOIN deliveries m ON m.id = e.delivery_id
 		LEFT JOIN deliveries d ON d.id = CASE m.state WHEN 'merged' THEN m.merged_into ELSE m.id END
 		LEFT JOIN outbox o ON o.key = 'second:' || e.id AND o.state = 'sent'
-		WHERE e.state <> 'resolved' OR e.revision > e.shown ORDER BY e.id`)
+		WHERE e.state IN ('open', 'acked', 'snoozed') OR e.revision > e.shown ORDER BY e.id`)
 }
 
 func scanDuty(r *sql.Rows) (runbook.Duty, error) {
@@ -91,7 +93,7 @@ func (s *Store) Nag(ctx context.Context, n runbook.Nag) (bool, error) {
 		return sent, err
 	}
 	return sent, s.changeMessage(ctx, `UPDATE outbox SET state = 'failed', error = 'replaced by a later nag'
-		WHERE escalation = ?1 AND kind = 'nag' AND state = 'queued' AND key NOT IN (SELECT value FROM json_each(?2))`,
+		WHERE escalation = ?1 AND kind = 'nag' AND state IN ('queued', 'sending') AND state = 'queued' AND key NOT IN (SELECT value FROM json_each(?2))`,
 		n.Escalation, keys(n.Messages))
 }
 
