@@ -3,6 +3,7 @@ package responder
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"watchkeeper/channels"
@@ -73,7 +74,8 @@ func (q *inquiry) recovered(now time.Time) (string, bool) {
 	case d.Kind == runbook.EventUnrecognised:
 		return "nobody knows this format, so nothing about it can be proven", false
 	case h.Wrong:
-		return "something is wrong with it", false
+		reason, _, _ := strings.Cut(q.look.Short, ",")
+		return "it is not well now: " + reason, false
 	case d.Status == runbook.Resolved:
 		return "the alert resolved by itself" + q.lasted(), true
 	case q.precious():

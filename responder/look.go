@@ -24,7 +24,7 @@ type Looker interface {
 // without secrets.
 type Look struct {
 	Checked string   // what was looked at, as "pods, events and logs of cart in platform-prod"
-	Short   string   // the worst of it in a line; "" if nothing is wrong
+	Short   string   // the worst of it in a line, the reason before the first comma; "" if nothing is wrong
 	Found   []string // worst first, at most some ten lines
 	Health  Health
 }
@@ -82,8 +82,11 @@ func health(p tools.Problems) Health {
 	return out
 }
 
-// problemsTold is how many problems a person is told of; the first with its log.
-const problemsTold = 3
+// How much a person is told of: so many problems, and the last lines of a log.
+const (
+	problemsTold = 3
+	logTold      = 2
+)
 
 // describe fills in the text.
 func (l *Look) describe(p tools.Problems) {
@@ -93,7 +96,7 @@ func (l *Look) describe(p tools.Problems) {
 			l.Short = line
 		}
 		l.Found = append(l.Found, problem.Owner()+": "+line)
-		if i == 0 {
+		if i == 0 && p.Service != "" { // of a whole cluster, the list says more
 			l.Found = append(l.Found, closer(problem, p.At)...)
 		}
 	}
@@ -136,8 +139,8 @@ func closer(p tools.Problem, now time.Time) []string {
 	if p.Message != "" && len(p.Log) == 0 {
 		lines = append(lines, p.Message)
 	}
-	if n := len(p.Log); n > 0 {
-		lines = append(lines, "log: "+p.Log[n-1])
+	for _, l := range p.Log[max(len(p.Log)-logTold, 0):] {
+		lines = append(lines, "log: "+l)
 	}
 	return lines
 }

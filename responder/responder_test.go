@@ -308,10 +308,10 @@ func TestAStormIsOneEscalation(t *testing.T) {
 	start(t, store, nil, samples(t))
 	waitDone(t, store)
 	all := escalations(t, store)
-	if len(all) != 1 || all[0].Title != "30 alerts in 24 groups at once" {
+	if len(all) != 1 || all[0].Title != "30 alerts at once" {
 		t.Fatalf("escalations %+v, want one of 30 alerts", all)
 	}
-	if !strings.Contains(all[0].Found, "and 18 more groups") || !strings.Contains(all[0].Found, "CrashLoopBackOff") {
+	if !strings.Contains(all[0].Found, "and 24 more alerts") || !strings.Contains(all[0].Found, "CrashLoopBackOff") {
 		t.Errorf("found %q, want the groups and what is wrong in the cluster", all[0].Found)
 	}
 }

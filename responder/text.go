@@ -23,9 +23,15 @@ const (
 func (q *inquiry) escalation(ruled ruling, now time.Time) runbook.Escalation {
 	d := q.Delivery
 	e := runbook.Escalation{
-		Key: "delivery:" + d.ID.String(), Delivery: d.ID, Alert: d.Alert, Service: named(d.Service), Cluster: named(d.Cluster),
+		Key: "delivery:" + d.ID.String(), Delivery: d.ID, Alert: d.Alert, Service: d.Service, Cluster: named(d.Cluster),
 		Title: q.title(ruled), Severity: d.Severity, Env: d.Env, Checked: q.checked(), Recommend: q.advice(), OpenedBy: "responder", OpenedAt: now,
-		Found: strings.Join(append([]string{"You are told because " + ruled.why + "."}, q.evidence()...), "\n"),
+		Found: strings.Join(append([]string{"You are told because " + ruled.why + "."}, q.evidence(now)...), "\n"),
+	}
+	if d.Service == runbook.Several {
+		e.Service = "several services"
+	}
+	if d.Alert == runbook.Several {
+		e.Alert = "Storm"
 	}
 	if q.test() {
 		e.Severity = runbook.Info // somebody waits for it to arrive, and nobody should be woken
@@ -43,7 +49,7 @@ func (q *inquiry) title(ruled ruling) string {
 	case q.test():
 		return "a test alert, it came through"
 	case q.Delivery.Kind == runbook.EventStorm:
-		return fmt.Sprintf("%d alerts in %d groups at once", q.Delivery.Alerts, len(q.Groups))
+		return fmt.Sprintf("%d alerts at once", q.Delivery.Alerts)
 	case q.health().Wrong:
 		return q.look.Short
 	}
@@ -55,8 +61,31 @@ func (q *inquiry) says() string {
 	if len(q.Alerts) == 0 {
 		return ""
 	}
-	a := q.Alerts[0].Annotations
-	return flat(cmp.Or(a["summary"], a["description"], a["message"]), lineLimit)
+	a := q.Alerts[0]
+	words := a.Annotations
+	if a.Unrecognised {
+		words = a.Labels // the plain values of the body
+	}
+	return flat(cmp.Or(words["summary"], words["description"], words["message"], words["error"], words["text"]), lineLimit)
+}
+
+// fires says since when it fires, and in the alert's own words what.
+func (q *inquiry) fires(now time.Time) string {
+	var line string
+	if len(q.Alerts) > 0 && !q.Alerts[0].StartsAt.IsZero() {
+		line = "Fires for " + age(q.Alerts[0].StartsAt, now)
+		if q.Delivery.Status == runbook.Resolved {
+			line = "Resolved by itself" + q.lasted()
+		}
+	}
+	switch s := q.says(); {
+	case s == "":
+		return line
+	case line == "":
+		return "The alert says: " + s
+	default:
+		return line + ": " + s
+	}
 }
 
 // test reports whether somebody pressed a test button, and nothing else is in
@@ -78,15 +107,12 @@ func (q *inquiry) checked() string {
 }
 
 // evidence is everything known, in lines for people.
-func (q *inquiry) evidence() []string {
+func (q *inquiry) evidence(now time.Time) []string {
 	var lines []string
-	if s := q.says(); s != "" && q.Delivery.Kind != runbook.EventStorm {
-		lines = append(lines, "The alert says: "+s)
-	}
 	if q.Delivery.Kind == runbook.EventStorm {
-		lines = append(lines, q.digest()...)
+		lines = q.digest()
 	} else {
-		lines = append(lines, "History: "+q.History.Line())
+		lines = []string{q.fires(now), "History: " + q.History.Line()}
 	}
 	if q.Delivery.Kind == runbook.EventUnrecognised && len(q.Alerts) > 0 {
 		lines = append(lines, "Body: "+flat(q.Alerts[0].Body, lineLimit))
@@ -103,11 +129,13 @@ const digestTold = 6
 // digest tells the groups of a storm, worst first.
 func (q *inquiry) digest() []string {
 	var lines []string
+	rest := q.Delivery.Alerts
 	for _, g := range q.Groups[:min(len(q.Groups), digestTold)] {
+		rest -= g.Count
 		lines = append(lines, flat(fmt.Sprintf("%d× %s %s on %s", g.Count, g.Severity, g.Alert, cmp.Or(g.Service, "no named service")), lineLimit))
 	}
-	if n := len(q.Groups) - digestTold; n > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more groups", n))
+	if rest > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more alerts", rest))
 	}
 	return lines
 }
@@ -133,7 +161,7 @@ func (q *inquiry) incident(ruled ruling, now time.Time) runbook.Incident {
 	}
 	return runbook.Incident{
 		Delivery: q.Delivery.ID, Verdict: ruled.verdict, Escalated: ruled.verdict == runbook.Real, Summary: flat(summary, 2*titleLimit),
-		Evidence:  strings.Join(append([]string{q.checked()}, q.evidence()...), "\n"),
+		Evidence:  strings.Join(append([]string{q.checked()}, q.evidence(now)...), "\n"),
 		DecidedBy: "responder", DecidedAt: now,
 	}
 }

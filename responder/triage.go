@@ -12,7 +12,6 @@ const (
 	// alertsRead is how many alerts of an event are judged one by one. Of an
 	// event with more, no rule about every alert holds.
 	alertsRead = 200
-	groupsRead = 24
 	// judgings is how often an event is judged anew because alerts joined it
 	// meanwhile.
 	judgings = 3

@@ -58,7 +58,7 @@ func (h History) LastVerdict() Verdict {
 // Line is the first line of an event: what this alert did before, in at most
 // some 150 characters.
 func (h History) Line() string {
-	if h.Month.Total <= 1 && len(h.Recent) == 0 {
+	if len(h.Recent) == 0 { // two pods of one event are no second time
 		line := "First time in 30 days"
 		if h.FamilyMonth.Total > h.Month.Total {
 			line += fmt.Sprintf(" on %s; %d on %s", orSome(h.Service), h.FamilyMonth.Total-h.Month.Total, h.Family)
