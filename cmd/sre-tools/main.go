@@ -55,6 +55,6 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 	defer h.Close()
 	server := tools.New(house.Version,
 		tools.Memory(h.Store, h.Playbooks, tools.MemoryConfig{Policy: h.Config.Policy.Rules(), Location: h.Config.Session.RestartAt.Location}),
-		tools.Kube(clusters.New(h.Config)))
+		tools.Kube(clusters.New(h.Config)), tools.Tuning(h.Store, nil))
 	return channels.Serve(ctx, server, stdin, stdout, h.Log)
 }
