@@ -132,7 +132,7 @@ func encode(blocks []slackgo.Block) (string, error) {
 }
 
 func escalationBlocks(e runbook.Escalation, links []string, why string) []slackgo.Block {
-	head := fmt.Sprintf("%s *%s: %s*", severityMark(e.Severity), stateOrSeverity(e), escaped(e.Title))
+	head := fmt.Sprintf("%s *%s: %s*", mark(e), stateOrSeverity(e), escaped(e.Title))
 	if at := place(e); at != "" {
 		head += "\n" + escaped(at)
 	}
@@ -183,11 +183,14 @@ func bounded(markup string) string {
 	return head + " …"
 }
 
-func severityMark(s runbook.Severity) string {
-	switch s {
-	case runbook.Critical:
+// mark is how bad e looks from afar.
+func mark(e runbook.Escalation) string {
+	switch {
+	case e.State == runbook.EscalationResolved:
+		return ":white_check_mark:"
+	case e.Severity == runbook.Critical:
 		return ":rotating_light:"
-	case runbook.Info:
+	case e.Severity == runbook.Info:
 		return ":information_source:"
 	}
 	return ":warning:"

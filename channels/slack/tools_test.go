@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,9 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s differs (-want +got); run go test -update if that is meant:\n%s", path, diff)
 	}
 }
+
+// clockTime is a time of day on a card.
+var clockTime = regexp.MustCompile(`until \d\d:\d\d UTC`)
 
 // A caller is an MCP client of the tools.
 type caller struct {

@@ -147,7 +147,7 @@ func (s *Store) Take(ctx context.Context, t runbook.Taking) (changed bool, err e
 			return nil
 		case e.State == runbook.EscalationResolved:
 			return runbook.ErrClosed
-		case e.State == t.State && (t.State == runbook.EscalationAcked || e.AckedBy == t.User && e.SnoozedUntil.Equal(t.Until)):
+		case e.State == t.State && (t.State == runbook.EscalationAcked || e.AckedBy == t.User && ms(e.SnoozedUntil) == ms(t.Until)):
 			return nil // the first who takes it has it
 		}
 		changed = true
