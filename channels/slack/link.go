@@ -49,6 +49,8 @@ type Link struct {
 	Answers Answers // nil knows no prompts
 	Log     *slog.Logger
 
+	Silence time.Duration // after which a connection is taken for dead; 0 is 30 s, Slack pings every few
+
 	monitor monitor
 	me      Identity // set before the first connection
 	suspect bool     // hello counted a connection too many for the first time; of the goroutine that serves
@@ -64,6 +66,9 @@ func (l *Link) Health() Health { return l.monitor.health() }
 // token that Slack rejects is shown as such by [Link.Health], logged as an
 // error, and tried again only every ten minutes.
 func (l *Link) Run(ctx context.Context) error {
+	if l.Silence == 0 {
+		l.Silence = pingWithin
+	}
 	l.work, l.gap = newSignal(), newSignal()
 	l.monitor.become(Down, "starting")
 	l.work.set() // what a process before us stored and did not handle

@@ -52,7 +52,7 @@ func TestChaosChild(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	client := slack.NewClient(url, secret.New(chaosBot), secret.New(chaosApp))
 	people := slack.People{OnCall: ann, Second: ben}
-	link := &slack.Link{Memory: memory, Client: client, People: people, Actions: &desk{}, Answers: &desk{}, Log: log}
+	link := &slack.Link{Memory: memory, Client: client, People: people, Actions: &desk{}, Answers: &desk{}, Log: log, Silence: 400 * time.Millisecond}
 	sender := &slack.Sender{Memory: memory, Client: client, People: people, Log: log, Every: time.Millisecond, Settle: 300 * time.Millisecond}
 	g, ctx := errgroup.WithContext(t.Context())
 	g.Go(func() error { return link.Run(ctx) })

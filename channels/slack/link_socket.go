@@ -79,7 +79,7 @@ func (l *Link) dial(ctx context.Context) (*websocket.Conn, error) {
 // connection that does not answer is cut, and takes events with it.
 func (l *Link) read(conn *websocket.Conn, q *queue) error {
 	conn.SetPingHandler(func(data string) error {
-		if err := conn.SetReadDeadline(time.Now().Add(pingWithin)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(l.Silence)); err != nil {
 			return err
 		}
 		return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeWithin))
@@ -89,7 +89,7 @@ func (l *Link) read(conn *websocket.Conn, q *queue) error {
 		if err != nil {
 			return l.Client.wrap("read from slack", err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(pingWithin)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(l.Silence)); err != nil {
 			return err
 		}
 		q.add(raw)

@@ -256,6 +256,61 @@ func TestLinkConnectsAgain(t *testing.T) {
 	}
 }
 
+func TestConnectionWithoutPingsIsReplaced(t *testing.T) {
+	o := quick()
+	o.PingEvery = 50 * time.Millisecond
+	f := &office{Server: newWorkspace(t, o), memory: newMemory(t), desk: &desk{}}
+	f.link = &slack.Link{
+		Memory: f.memory, Client: clientOf(f.Server), People: slack.People{OnCall: ann}, Log: discard(),
+		Silence: 300 * time.Millisecond,
+	}
+	background(t, f.link.Run)
+	f.connected(t)
+	f.Pings(false)
+	eventually(t, "a second connection", func() bool { return f.link.Health().Opened >= 2 })
+}
+
+// A slowMemory stores nothing until it is let go.
+type slowMemory struct {
+	slack.Inbox
+	asked, letGo chan struct{}
+}
+
+func (m slowMemory) Hear(ctx context.Context, h runbook.Heard) (bool, error) {
+	select {
+	case m.asked <- struct{}{}:
+	default:
+	}
+	select {
+	case <-m.letGo:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	return m.Inbox.Hear(ctx, h)
+}
+
+func TestSlowMemoryCostsNeitherTheConnectionNorAMessage(t *testing.T) {
+	o := quick()
+	o.PingEvery = 50 * time.Millisecond
+	f := &office{Server: newWorkspace(t, o), memory: newMemory(t), desk: &desk{}}
+	slow := slowMemory{Inbox: f.memory, asked: make(chan struct{}, 1), letGo: make(chan struct{})}
+	f.link = &slack.Link{Memory: slow, Client: clientOf(f.Server), People: slack.People{OnCall: ann}, Log: discard()}
+	background(t, f.link.Run)
+	f.connected(t)
+	for i := range 20 {
+		f.Say(ann, fmt.Sprint(i))
+	}
+	<-slow.asked
+	// The fake drops who answers no ping for a second, which is 20 of them.
+	before := f.Pongs()
+	eventually(t, "40 answered pings", func() bool { return f.Pongs() >= before+40 })
+	close(slow.letGo)
+	eventually(t, "all deliveries", func() bool { return len(f.deliveries(t)) == 20 })
+	if h := f.link.Health(); h.Opened != 1 {
+		t.Errorf("%d connections were needed, want one", h.Opened)
+	}
+}
+
 func TestConnectionsThatEndAtOnceBackOff(t *testing.T) {
 	f := &office{Server: newWorkspace(t, quick()), memory: newMemory(t), desk: &desk{}}
 	f.Freeze(1000)

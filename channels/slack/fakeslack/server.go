@@ -70,6 +70,7 @@ type Server struct {
 	reorder       int
 	held          []*event
 	opens         int
+	pongs         int
 	notifications []Notification
 }
 

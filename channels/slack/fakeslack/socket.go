@@ -156,7 +156,12 @@ func (s *Server) read(k *socket) {
 		}
 		return k.conn.SetReadDeadline(time.Now().Add(patience))
 	}
-	k.conn.SetPongHandler(func(string) error { return alive() })
+	k.conn.SetPongHandler(func(string) error {
+		s.mu.Lock()
+		s.pongs++
+		s.mu.Unlock()
+		return alive()
+	})
 	for {
 		if alive() != nil {
 			return
@@ -310,6 +315,13 @@ func (s *Server) DropConnections() {
 	for _, k := range s.sockets {
 		_ = k.conn.NetConn().Close()
 	}
+}
+
+// Pongs returns how many pings were answered so far.
+func (s *Server) Pongs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pongs
 }
 
 // Pings switches the WebSocket pings off and on; the connections stay open.
