@@ -23,7 +23,7 @@ type verdictArgs struct {
 	Verdict   string `json:"verdict" jsonschema:"enum=noise,enum=real,enum=auto_fixed" jsonschema_description:"what nobody understands is real"`
 	Escalated bool   `json:"escalated,omitempty" jsonschema:"true if a person was told by escalate; escalate first"`
 	Summary   string `json:"summary" jsonschema:"for the briefing: at most 80 characters, cause before symptom"`
-	RootCause string `json:"root_cause,omitempty"`
+	RootCause string `json:"root_cause,omitempty" jsonschema:"one sentence; empty if nobody knows"`
 	Actions   string `json:"actions,omitempty" jsonschema:"what was done, none for nothing"`
 	Evidence  string `json:"evidence,omitempty" jsonschema:"two to four facts, each with the call that shows it"`
 	Revise    bool   `json:"revise,omitempty" jsonschema:"replaces an earlier verdict; say why in summary"`
