@@ -21,7 +21,7 @@ import (
 // them; planned names what others are still to offer.
 func known(t *testing.T) []lint.Tool {
 	t.Helper()
-	sre, err := lint.Tools("sre-tools", slices.Concat(tools.Kube(nil), tools.Argo(nil), tools.Memory(nil, nil, tools.MemoryConfig{}), tools.Tuning(nil, nil))...)
+	sre, err := lint.Tools("sre-tools", slices.Concat(tools.Kube(nil), tools.Argo(nil), tools.GitLab(nil, nil), tools.Memory(nil, nil, tools.MemoryConfig{}), tools.Tuning(nil, nil))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,17 +45,13 @@ func known(t *testing.T) []lint.Tool {
 func planned() []lint.Tool {
 	write := []string{"cluster", "namespace", "name", "delivery", "reason", "confirm"}
 	args := map[string][]string{
-		"sre-tools__first_look":           {"delivery", "cluster", "service", "namespace", "since"},
-		"sre-tools__gitlab_recent_merges": {"service", "project", "since", "until", "limit"},
-		"sre-tools__gitlab_merge_diff":    {"service", "project", "iid", "path"},
-		"sre-tools__gitlab_commits":       {"service", "project", "ref", "since", "path"},
-		"sre-tools__gitlab_deployments":   {"service", "project", "environment", "since"},
-		"sre-tools__signoz_logs":          {"service", "severity", "contains", "cluster", "since", "until", "limit"},
-		"sre-tools__signoz_traces":        {"service", "errors_only", "min_ms", "since"},
-		"sre-tools__signoz_trace":         {"trace_id"},
-		"sre-tools__signoz_metrics":       {"metric", "aggregation", "group_by", "filter", "since"},
+		"sre-tools__first_look":           {"delivery", "cluster", "service", "namespace", "at"},
+		"sre-tools__signoz_logs":          {"service", "severity", "contains", "cluster", "limit", "since", "until", "delivery"},
+		"sre-tools__signoz_traces":        {"service", "cluster", "errors_only", "min_ms", "since", "until", "delivery"},
+		"sre-tools__signoz_trace":         {"trace_id", "since", "until", "delivery"},
+		"sre-tools__signoz_metrics":       {"metric", "aggregation", "group_by", "filter", "since", "until", "delivery"},
 		"sre-tools__signoz_alert_rules":   {"name", "id"},
-		"sre-tools__signoz_alert_history": {"rule_id", "since"},
+		"sre-tools__signoz_alert_history": {"rule_id", "since", "until", "delivery"},
 		"sre-tools__restart_deployment":   write,
 		"sre-tools__delete_stuck_pod":     write,
 		"sre-tools__clear_stuck_workflow": write,
