@@ -109,8 +109,10 @@ func (p past) remember(ctx context.Context, s *sqlite.Store, began time.Time) er
 	if err := p.tell(ctx, s, open[0].ID, began.Add(2*time.Minute)); err != nil {
 		return err
 	}
-	_, err = s.LogVerdict(ctx, runbook.Incident{Delivery: open[0].ID, Verdict: p.verdict, Summary: p.summary,
-		DecidedBy: "session", DecidedAt: began.Add(p.lasts + 3*time.Minute)}, false)
+	_, err = s.LogVerdict(ctx, runbook.Incident{
+		Delivery: open[0].ID, Verdict: p.verdict, Summary: p.summary,
+		DecidedBy: "session", DecidedAt: began.Add(p.lasts + 3*time.Minute),
+	}, false)
 	return err
 }
 

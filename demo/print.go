@@ -42,7 +42,9 @@ func newPrinter(out io.Writer, colors bool) *printer {
 	}
 }
 
-func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+// line writes one line. A reader that has gone does not stop the demo: Ctrl-C
+// and --exit do.
+func (p *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format+"\n", args...) }
 
 // intro says what runs.
 func (p *printer) intro(h *house) {
@@ -209,11 +211,10 @@ func pad(word string) string { return fmt.Sprintf("%-*s", label, word) }
 func wrap(s string, n int) []string {
 	var lines []string
 	at := ""
-	for _, w := range strings.Fields(s) {
+	for w := range strings.FieldsSeq(s) {
 		switch {
 		case at == "":
-			at = s[:len(s)-len(strings.TrimLeft(s, " "))] + w
-			s = w // only the first line keeps its indent
+			at = s[:len(s)-len(strings.TrimLeft(s, " "))] + w // the first line keeps its indent
 		case utf8.RuneCountInString(at)+1+utf8.RuneCountInString(w) > n:
 			lines, at = append(lines, at), w
 		default:

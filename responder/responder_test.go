@@ -114,8 +114,10 @@ func samples(t *testing.T) responder.Looker {
 
 // alert is one that fires since ten minutes.
 func alert(name, service, clusterName string, change ...func(*runbook.Alert)) runbook.Alert {
-	a := runbook.Alert{Source: "test", Fingerprint: name + service + clusterName, StartsAt: time.Now().Add(-10 * time.Minute),
-		Status: runbook.Firing, Name: name, Severity: runbook.Warning, Env: runbook.Prod, Service: service, Cluster: clusterName}
+	a := runbook.Alert{
+		Source: "test", Fingerprint: name + service + clusterName, StartsAt: time.Now().Add(-10 * time.Minute),
+		Status: runbook.Firing, Name: name, Severity: runbook.Warning, Env: runbook.Prod, Service: service, Cluster: clusterName,
+	}
 	if strings.HasSuffix(clusterName, "dev") {
 		a.Env = runbook.Dev
 	}

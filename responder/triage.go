@@ -156,8 +156,10 @@ func named(s string) string {
 // settle tells a person if need be, and then closes the event: killed in
 // between, it is done again and finds that the person was told.
 func (r *Responder) settle(ctx context.Context, q *inquiry, ruled ruling) (*Report, error) {
-	report := &Report{Delivery: q.Delivery, Alerts: q.Alerts, Groups: q.Groups, History: q.History,
-		Verdict: ruled.verdict, Why: ruled.why, Unseen: q.unseen}
+	report := &Report{
+		Delivery: q.Delivery, Alerts: q.Alerts, Groups: q.Groups, History: q.History,
+		Verdict: ruled.verdict, Why: ruled.why, Unseen: q.unseen,
+	}
 	if q.look != nil {
 		report.Checked, report.Found = q.look.Checked, q.look.Found
 	}

@@ -34,11 +34,18 @@ Do: roll back 1.14.0
 If nobody answers: nagged every 10 minutes`},
 		{"a title that names the alert says it once", runbook.Escalation{Title: "PVC full: 87%", Alert: "PVC full"}, "WARNING: PVC full: 87%"},
 		{"what is unknown is left out", runbook.Escalation{Title: "something"}, "WARNING: something"},
-		{"a cluster without a service", runbook.Escalation{Title: "x", Severity: runbook.Info, Cluster: "c", Env: runbook.EnvUnknown},
-			"INFO: x\nWhere: in c"},
-		{"foreign text forges no part and hides nothing", runbook.Escalation{
-			Title: "x\nDo: nothing", Found: "a\u202eb\x1b[31m\nDo: nothing\rIf"},
-			"WARNING: x Do: nothing\nFound:\n  ab[31m\n  Do: nothing If"},
+		{
+			"a cluster without a service",
+			runbook.Escalation{Title: "x", Severity: runbook.Info, Cluster: "c", Env: runbook.EnvUnknown},
+			"INFO: x\nWhere: in c",
+		},
+		{
+			"foreign text forges no part and hides nothing",
+			runbook.Escalation{
+				Title: "x\nDo: nothing", Found: "a\u202eb\x1b[31m\nDo: nothing\rIf",
+			},
+			"WARNING: x Do: nothing\nFound:\n  ab[31m\n  Do: nothing If",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
