@@ -51,13 +51,13 @@ func chapters() []chapter {
 			{"briefing", map[string]any{}, ""},
 			{"tuning_proposals", map[string]any{}, ""},
 		}},
-		{"Kubernetes", "They read, from every configured cluster, and never a Secret's contents.", func(t *testing.T) []server.ServerTool { return tools.Kube(sample(t)) }, []example{
+		{"Kubernetes", "They read, from every configured cluster, and never a Secret's contents.", serveKube, []example{
 			{"kube_problems", prodArgs(map[string]any{"service": "cart"}), ""},
 			{"kube_events", prodArgs(map[string]any{"namespace": "shop", "object": "Deployment/cart"}), ""},
 			{"kube_logs", prodArgs(map[string]any{"namespace": "shop", "name": "cart", "previous": true, "view": "lines", "tail": 4}), ""},
 			{"kube_get", prodArgs(map[string]any{"kind": "secret", "namespace": "shop", "name": "cart-db"}), "Of a Secret there are key names and sizes."},
 		}},
-		{"Argo CD and Argo Workflows", "", func(t *testing.T) []server.ServerTool { return tools.Argo(sample(t)) }, []example{
+		{"Argo CD and Argo Workflows", "", serveArgo, []example{
 			{"argocd_apps", prodArgs(map[string]any{}), ""},
 			{"argo_workflows", prodArgs(map[string]any{}), ""},
 		}},
@@ -77,6 +77,16 @@ the ` + "`confirm`" + ` token of the first, an audit entry, the request with the
 what became of it, and a second audit entry. The token holds once, for 5 minutes, for this action on this object as it is.
 After 3 failures in a row all writes stop for 30 minutes. ` + "`policy.writes`" + ` in the configuration bounds how many there are in an
 hour. Nothing else writes to a cluster: below the handlers, the transport lets through only the request of the act in progress.`
+
+func serveKube(t *testing.T) []server.ServerTool {
+	t.Helper()
+	return tools.Kube(sample(t))
+}
+
+func serveArgo(t *testing.T) []server.ServerTool {
+	t.Helper()
+	return tools.Argo(sample(t))
+}
 
 // serveMemory is a memory in which the sample's cart has crashed before, and
 // tenants are noise.

@@ -144,8 +144,10 @@ func (o *order) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := runbook.Write{Action: o.action, Target: o.target.String(), Actor: o.cfg.Actor, Reason: o.reason,
-		Delivery: o.delivery, UID: string(d.uid), Version: d.version}
+	w := runbook.Write{
+		Action: o.action, Target: o.String(), Actor: o.cfg.Actor, Reason: o.reason,
+		Delivery: o.delivery, UID: string(d.uid), Version: d.version,
+	}
 	if err := o.ledger.AllowWrite(ctx, w, o.cfg.Limits, time.Now()); err != nil {
 		return o.denied(err)
 	}
@@ -297,8 +299,10 @@ func patience(ctx context.Context) time.Duration {
 
 // audit records a refusal.
 func (o *order) audit(ctx context.Context, why string) error {
-	return o.ledger.Audit(ctx, runbook.AuditEntry{At: time.Now(), Actor: o.cfg.Actor, Action: o.action,
-		Target: o.target.String(), Phase: "refused", Detail: oneLine(why, 500), Delivery: o.delivery})
+	return o.ledger.Audit(ctx, runbook.AuditEntry{
+		At: time.Now(), Actor: o.cfg.Actor, Action: o.action,
+		Target: o.String(), Phase: "refused", Detail: oneLine(why, 500), Delivery: o.delivery,
+	})
 }
 
 // watch calls look every half second until it is done or ctx ends; it reports

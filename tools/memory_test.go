@@ -2,6 +2,7 @@ package tools_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,9 +62,11 @@ func startMemory(t *testing.T, cfg tools.MemoryConfig) past {
 
 // alert is a firing one that began at a time; change it as needed.
 func alert(name, service string, starts time.Time) runbook.Alert {
-	return runbook.Alert{Source: "test", Fingerprint: name + "/" + service, StartsAt: starts, Status: runbook.Firing,
+	return runbook.Alert{
+		Source: "test", Fingerprint: name + "/" + service, StartsAt: starts, Status: runbook.Firing,
 		Name: name, Severity: runbook.Warning, SeverityRaw: "warning", Service: service, Cluster: "platform-prod",
-		Namespace: "shop", Env: runbook.Prod, Labels: map[string]string{"alertname": name, "pod": service + "-1"}}
+		Namespace: "shop", Env: runbook.Prod, Labels: map[string]string{"alertname": name, "pod": service + "-1"},
+	}
 }
 
 // put stores alerts that arrive at a time and returns the delivery of the last.
@@ -96,8 +99,10 @@ func (p past) before(ago time.Duration, a runbook.Alert, v runbook.Verdict, summ
 
 func (p past) decide(id runbook.DeliveryID, v runbook.Verdict, summary string, at time.Time) {
 	p.t.Helper()
-	_, err := p.store.LogVerdict(p.t.Context(), runbook.Incident{Delivery: id, Verdict: v, Summary: summary, RootCause: "cause of " + summary,
-		Actions: "none", DecidedBy: "session", DecidedAt: at}, false)
+	_, err := p.store.LogVerdict(p.t.Context(), runbook.Incident{
+		Delivery: id, Verdict: v, Summary: summary, RootCause: "cause of " + summary,
+		Actions: "none", DecidedBy: "session", DecidedAt: at,
+	}, false)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -209,9 +214,7 @@ func TestVerdictSaysWhoShouldHaveBeenTold(t *testing.T) {
 			a := alert("Something", "cart", p.now)
 			tt.alert(&a)
 			args := map[string]any{"delivery": p.put(p.now, a).String(), "verdict": "real", "summary": "broken"}
-			for k, v := range tt.args {
-				args[k] = v
-			}
+			maps.Copy(args, tt.args)
 			got := p.ok("log_verdict", args)
 			if strings.Contains(got, "REMINDER") != (tt.want != "") || !strings.Contains(got, tt.want) {
 				t.Errorf("log_verdict = %q, want %q", got, tt.want)

@@ -15,6 +15,7 @@ import (
 	"watchkeeper/channels"
 	"watchkeeper/cmd/internal/clusters"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/runbook"
 	"watchkeeper/tools"
 )
 
@@ -53,8 +54,13 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	defer h.Close()
+	reach, policy := clusters.New(h.Config), h.Config.Policy
 	server := tools.New(house.Version,
-		tools.Memory(h.Store, h.Playbooks, tools.MemoryConfig{Policy: h.Config.Policy.Rules(), Location: h.Config.Session.RestartAt.Location}),
-		tools.Kube(clusters.New(h.Config)), tools.Tuning(h.Store, nil))
+		tools.Memory(h.Store, h.Playbooks, tools.MemoryConfig{Policy: policy.Rules(), Location: h.Config.Session.RestartAt.Location}),
+		tools.Kube(reach), tools.Argo(reach), tools.Tuning(h.Store, nil),
+		tools.Writes(reach, h.Store, tools.WritesConfig{
+			Protected: policy.ProtectedNamespaces,
+			Limits:    runbook.WriteLimits{PerHour: policy.Writes.PerHour, PerTargetPerHour: policy.Writes.PerTargetPerHour},
+		}))
 	return channels.Serve(ctx, server, stdin, stdout, h.Log)
 }
