@@ -6,6 +6,7 @@ import (
 	"embed"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -31,15 +32,25 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
-	if err == nil {
-		return nil
+	for try := 0; ; try++ {
+		if _, err = provider.Up(ctx); err == nil {
+			return nil
+		}
+		if done, lookErr := current(ctx, db); lookErr == nil && done {
+			return nil // another process was faster
+		}
+		if isBusy(err) || ctx.Err() != nil || try == migrateTries {
+			return err
+		}
+		// Another process is halfway: goose looked before it committed a step,
+		// and found that step done when it came to it.
+		time.Sleep(20 * time.Millisecond)
 	}
-	if done, lookErr := current(ctx, db); lookErr == nil && done {
-		return nil // another process was faster
-	}
-	return err
 }
+
+// migrateTries bounds the wait for another process to about 5 seconds; a
+// migration that is wrong fails every time.
+const migrateTries = 250
 
 // current reports whether the newest embedded migration has run: the common
 // case at start, which must be fast.
