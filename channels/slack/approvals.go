@@ -165,11 +165,7 @@ func (a *Approvals) Answer(ctx context.Context, user, code string, allow bool) (
 // press decides by a button, which counts only on the card that the question
 // was put on, for the person to whom it was put.
 func (a *Approvals) press(ctx context.Context, p runbook.Press, allow bool) error {
-	id, err := strconv.ParseInt(p.Value, 10, 64)
-	if err != nil {
-		a.Log.WarnContext(ctx, "button without a question", "value", p.Value, "user", p.User)
-		return nil
-	}
+	id, _ := strconv.ParseInt(p.Value, 10, 64) // 0, which is no question, for what is no number
 	q, err := a.Memory.Approval(ctx, id)
 	if errors.Is(err, runbook.ErrNotFound) {
 		return a.tooLate(ctx, p, "There is no such question any more.")

@@ -175,7 +175,7 @@ func TestFirstAnswerWins(t *testing.T) {
 		a.card()
 		a.press("U1", "approval_deny", "1", "5.1")
 		a.press("U1", "approval_allow", "1", "5.1")
-		if q := a.approval(); q.State != runbook.ApprovalDenied || a.allow {
+		if q := a.approval(); q.State != runbook.ApprovalDenied || !a.answered() || a.allow {
 			t.Errorf("approval = %+v, want it denied", q)
 		}
 		notice, err := a.store.Message(a.t.Context(), "notice:press:1")
@@ -218,7 +218,7 @@ func TestPermissionWhoseAskerDiedIsEndedByTheEscalator(t *testing.T) {
 	asleep(t, onCall(), disaster(), func(n *night) {
 		_, err := n.store.AskApproval(n.t.Context(), runbook.Approval{
 			Code: "abcde", Source: "stream", Person: "U1", Tool: "x", AskedAt: n.began, ExpiresAt: n.began.Add(5 * time.Minute),
-		}, func(a runbook.Approval) runbook.Message {
+		}, func(runbook.Approval) runbook.Message {
 			return runbook.Message{Key: "approval:1", Kind: "approval", Text: "x", CreatedAt: n.began}
 		})
 		if err != nil {

@@ -102,8 +102,10 @@ func TestCards(t *testing.T) {
 func TestCardOfTheSecondPersonSaysWhyThem(t *testing.T) {
 	s := newMemory(t)
 	e := fullEscalation(t, s)
-	err := s.Send(t.Context(), runbook.Message{Key: "second:1", Kind: "second", Escalation: e.ID, Channel: "U2",
-		Text: "The person on call has not answered. You are called in their place.\nCRITICAL: …", CreatedAt: threeInTheMorning})
+	err := s.Send(t.Context(), runbook.Message{
+		Key: "second:1", Kind: "second", Escalation: e.ID, Channel: "U2",
+		Text: "The person on call has not answered. You are called in their place.\nCRITICAL: …", CreatedAt: threeInTheMorning,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

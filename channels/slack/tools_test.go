@@ -262,8 +262,10 @@ func TestSameWordsAreSentOnce(t *testing.T) {
 	c := newCaller(t)
 	d := c.delivery()
 	for _, args := range []map[string]any{
-		{"text": "restarted backend", "delivery": d}, {"text": "restarted backend", "delivery": d},
-		{"text": "restarted backend"}, {"text": "restarted frontend", "delivery": d},
+		{"text": "restarted backend", "delivery": d},
+		{"text": "restarted backend", "delivery": d},
+		{"text": "restarted backend"},
+		{"text": "restarted frontend", "delivery": d},
 	} {
 		c.call("send_message", args)
 	}

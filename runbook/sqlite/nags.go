@@ -182,6 +182,8 @@ func take(ctx context.Context, tx *sql.Tx, t runbook.Taking) error {
 	if err != nil {
 		return err
 	}
-	return insertAudit(ctx, tx, runbook.AuditEntry{At: t.At, Actor: "human:" + t.User, Action: string(t.State) + "_escalation",
-		Target: fmt.Sprintf("escalation %d", t.Escalation), Phase: "after"})
+	return insertAudit(ctx, tx, runbook.AuditEntry{
+		At: t.At, Actor: "human:" + t.User, Action: string(t.State) + "_escalation",
+		Target: fmt.Sprintf("escalation %d", t.Escalation), Phase: "after",
+	})
 }
