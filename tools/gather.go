@@ -29,8 +29,8 @@ const (
 	maxPeriod   = 31 * runbook.Day
 )
 
-// periodArgs are the arguments of every tool that looks at a span of time.
-type periodArgs struct {
+// PeriodArgs are the arguments of every tool that looks at a span of time.
+type PeriodArgs struct {
 	Since    string `json:"since,omitempty" jsonschema:"from when: 30m, 2h, 3d ago, or RFC 3339"`
 	Until    string `json:"until,omitempty" jsonschema:"until when, written the same way; now if not given"`
 	Delivery string `json:"delivery,omitempty" jsonschema:"an event, as d42: gives the window around its alerts, and the service and the cluster if these are not given; this claims it"`
@@ -56,7 +56,7 @@ type scope struct {
 
 // scope reads the arguments. Without any the period is the last otherwise;
 // with a delivery it begins lead before its alerts.
-func (in periodArgs) scope(ctx context.Context, d Deliveries, otherwise, lead time.Duration) (scope, error) {
+func (in PeriodArgs) scope(ctx context.Context, d Deliveries, otherwise, lead time.Duration) (scope, error) {
 	now := time.Now().UTC()
 	s := scope{period: period{now.Add(-otherwise), now}}
 	if in.Delivery != "" {

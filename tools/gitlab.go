@@ -72,8 +72,8 @@ func GitLab(c *GitLabClient, d Deliveries) []server.ServerTool {
 	return []server.ServerTool{gitlabRecentMerges(c, d), gitlabMergeDiff(c), gitlabCommits(c, d), gitlabDeployments(c, d)}
 }
 
-// projectArgs name the project.
-type projectArgs struct {
+// ProjectArgs name the project.
+type ProjectArgs struct {
 	Service string `json:"service,omitempty" jsonschema:"service whose project is meant"`
 	Project string `json:"project,omitempty" jsonschema:"instead of service: path of a configured project, as group/backend"`
 }
@@ -82,7 +82,7 @@ type projectArgs struct {
 var errNoGitLab = errors.New("GitLab is not configured; the operator sets gitlab.url, gitlab.projects and GITLAB_TOKEN. Go on without it and say so")
 
 // project returns the path of the project that is meant.
-func (c *GitLabClient) project(in projectArgs) (string, error) {
+func (c *GitLabClient) project(in ProjectArgs) (string, error) {
 	if c == nil {
 		return "", errNoGitLab
 	}

@@ -19,8 +19,8 @@ const (
 )
 
 type commitsArgs struct {
-	projectArgs
-	periodArgs
+	ProjectArgs
+	PeriodArgs
 	Ref  string `json:"ref,omitempty" jsonschema:"branch, tag or commit; the default branch if not given"`
 	Path string `json:"path,omitempty" jsonschema:"only commits that touch this file or folder"`
 }
@@ -31,7 +31,7 @@ func gitlabCommits(c *GitLabClient, d Deliveries) server.ServerTool {
 			"Otherwise gitlab_recent_merges says more in fewer lines.",
 		readOnly,
 		func(ctx context.Context, in commitsArgs) (string, error) {
-			s, project, err := c.subject(ctx, d, in.projectArgs, in.periodArgs, 2*runbook.Day, mergesLead)
+			s, project, err := c.subject(ctx, d, in.ProjectArgs, in.PeriodArgs, 2*runbook.Day, mergesLead)
 			if err != nil {
 				return "", err
 			}
@@ -81,8 +81,8 @@ func commitLine(c *gitlab.Commit, began time.Time) string {
 }
 
 type deploymentsArgs struct {
-	projectArgs
-	periodArgs
+	ProjectArgs
+	PeriodArgs
 	Environment string `json:"environment,omitempty" jsonschema:"only this GitLab environment, as production"`
 }
 
@@ -92,7 +92,7 @@ func gitlabDeployments(c *GitLabClient, d Deliveries) server.ServerTool {
 			"A project that Argo CD deploys has none here: argocd_apps tells its revisions.",
 		readOnly,
 		func(ctx context.Context, in deploymentsArgs) (string, error) {
-			s, project, err := c.subject(ctx, d, in.projectArgs, in.periodArgs, 7*runbook.Day, 7*runbook.Day)
+			s, project, err := c.subject(ctx, d, in.ProjectArgs, in.PeriodArgs, 7*runbook.Day, 7*runbook.Day)
 			if err != nil {
 				return "", err
 			}

@@ -24,7 +24,7 @@ const (
 )
 
 type diffArgs struct {
-	projectArgs
+	ProjectArgs
 	IID  int64  `json:"iid" jsonschema:"number of the merge request, as 412 for !412"`
 	Path string `json:"path,omitempty" jsonschema:"only files below this path, or matching this glob (*.yaml)"`
 }
@@ -35,7 +35,7 @@ func gitlabMergeDiff(c *GitLabClient) server.ServerTool {
 			"Use it when gitlab_recent_merges shows a suspect, with path to see one file in full; not to read code in general.",
 		readOnly,
 		func(ctx context.Context, in diffArgs) (string, error) {
-			project, err := c.project(in.projectArgs)
+			project, err := c.project(in.ProjectArgs)
 			if err != nil {
 				return "", err
 			}

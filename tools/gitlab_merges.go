@@ -15,8 +15,8 @@ import (
 )
 
 type mergesArgs struct {
-	projectArgs
-	periodArgs
+	ProjectArgs
+	PeriodArgs
 	Limit int `json:"limit,omitempty" jsonschema:"how many at most, 15 if not given, at most 50"`
 }
 
@@ -30,7 +30,7 @@ func gitlabRecentMerges(c *GitLabClient, d Deliveries) server.ServerTool {
 			"Merged is not deployed: gitlab_deployments and argocd_apps tell what runs. gitlab_merge_diff shows one.",
 		readOnly,
 		func(ctx context.Context, in mergesArgs) (string, error) {
-			s, project, err := c.subject(ctx, d, in.projectArgs, in.periodArgs, 2*runbook.Day, mergesLead)
+			s, project, err := c.subject(ctx, d, in.ProjectArgs, in.PeriodArgs, 2*runbook.Day, mergesLead)
 			if err != nil {
 				return "", err
 			}
@@ -43,7 +43,7 @@ func gitlabRecentMerges(c *GitLabClient, d Deliveries) server.ServerTool {
 }
 
 // subject reads the project and the period of a call. Both name the service.
-func (c *GitLabClient) subject(ctx context.Context, d Deliveries, p projectArgs, in periodArgs, otherwise, lead time.Duration) (scope, string, error) {
+func (c *GitLabClient) subject(ctx context.Context, d Deliveries, p ProjectArgs, in PeriodArgs, otherwise, lead time.Duration) (scope, string, error) {
 	if c == nil {
 		return scope{}, "", errNoGitLab
 	}

@@ -25,7 +25,7 @@ type signozLogsArgs struct {
 	Contains string `json:"contains,omitempty" jsonschema:"a text that the line must contain, ignoring case"`
 	Cluster  string `json:"cluster,omitempty" jsonschema:"configured name or alias, or k8s.cluster.name; all if not given"`
 	Limit    int    `json:"limit,omitempty" jsonschema:"how many of the latest lines are read, 500 if not given, at most 2000"`
-	periodArgs
+	PeriodArgs
 }
 
 func signozLogs(c *SigNozClient, d Deliveries) server.ServerTool {

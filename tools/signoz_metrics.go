@@ -26,7 +26,7 @@ type signozMetricsArgs struct {
 	Aggregation string            `json:"aggregation,omitempty" jsonschema:"enum=avg,enum=sum,enum=min,enum=max,enum=latest,enum=rate,enum=increase,enum=p50,enum=p95,enum=p99" jsonschema_description:"avg to latest for gauges, rate and increase for counters, p50 to p99 for histograms; guessed by the name if not given"`
 	GroupBy     []string          `json:"group_by,omitempty" jsonschema:"labels to split by, as k8s.pod.name"`
 	Filter      map[string]string `json:"filter,omitempty" jsonschema:"labels that must have these values, as {\"k8s.namespace.name\": \"shop\"}; a value may end in * for a beginning"`
-	periodArgs
+	PeriodArgs
 }
 
 func signozMetrics(c *SigNozClient, d Deliveries) server.ServerTool {

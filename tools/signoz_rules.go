@@ -272,7 +272,7 @@ func showRule(r rule) string {
 
 type signozHistoryArgs struct {
 	RuleID string `json:"rule_id" jsonschema:"of the rule, from signoz_alert_rules or an alert's ruleId label"`
-	periodArgs
+	PeriodArgs
 }
 
 func signozAlertHistory(c *SigNozClient, d Deliveries) server.ServerTool {

@@ -27,7 +27,7 @@ type signozTracesArgs struct {
 	Cluster    string `json:"cluster,omitempty" jsonschema:"configured name or alias, or k8s.cluster.name; all if not given"`
 	ErrorsOnly bool   `json:"errors_only,omitempty" jsonschema:"only spans with an error"`
 	MinMS      int64  `json:"min_ms,omitempty" jsonschema:"only spans that took at least so many milliseconds"`
-	periodArgs
+	PeriodArgs
 }
 
 func signozTraces(c *SigNozClient, d Deliveries) server.ServerTool {
@@ -252,7 +252,7 @@ var traceID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 type signozTraceArgs struct {
 	TraceID string `json:"trace_id" jsonschema:"32 hexadecimal digits, from signoz_traces, signoz_logs or first_look"`
-	periodArgs
+	PeriodArgs
 }
 
 // Bounds of signoz_trace.
