@@ -112,7 +112,7 @@ func (p *Pump) Step(ctx context.Context) (time.Duration, error) {
 	if err != nil || next.IsZero() {
 		return rest, err
 	}
-	return max(next.Sub(time.Now()), 0), nil
+	return max(time.Until(next), 0), nil
 }
 
 // tidy queues again what was not claimed in time, and makes a digest of what

@@ -84,8 +84,10 @@ func startPump(t *testing.T, s *session) *sqlite.Store {
 func fire(t *testing.T, s *sqlite.Store, names ...string) {
 	t.Helper()
 	for _, n := range names {
-		_, err := s.Put(t.Context(), runbook.Batch{ReceivedAt: time.Now(), Alerts: []runbook.Alert{{Source: "test", Fingerprint: n,
-			StartsAt: time.Now(), Status: runbook.Firing, Name: n, Severity: runbook.Warning, Env: runbook.Prod, Cluster: "prod"}}})
+		_, err := s.Put(t.Context(), runbook.Batch{ReceivedAt: time.Now(), Alerts: []runbook.Alert{{
+			Source: "test", Fingerprint: n,
+			StartsAt: time.Now(), Status: runbook.Firing, Name: n, Severity: runbook.Warning, Env: runbook.Prod, Cluster: "prod",
+		}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,8 +233,10 @@ func TestTheSameNameInAFloodIsGathered(t *testing.T) {
 		s := &session{number: 1}
 		store := startPump(t, s)
 		for i := range 100 {
-			_, err := store.Put(t.Context(), runbook.Batch{ReceivedAt: time.Now(), Alerts: []runbook.Alert{{Source: "test",
-				Fingerprint: fmt.Sprint(i), StartsAt: time.Now(), Status: runbook.Firing, Name: "Crash", Cluster: "prod", Env: runbook.Prod}}})
+			_, err := store.Put(t.Context(), runbook.Batch{ReceivedAt: time.Now(), Alerts: []runbook.Alert{{
+				Source:      "test",
+				Fingerprint: fmt.Sprint(i), StartsAt: time.Now(), Status: runbook.Firing, Name: "Crash", Cluster: "prod", Env: runbook.Prod,
+			}}})
 			if err != nil {
 				t.Fatal(err)
 			}

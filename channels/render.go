@@ -155,8 +155,10 @@ func age(a runbook.Occurrence, now time.Time) string {
 }
 
 // dull labels say nothing that the attributes or the sender's page do not.
-var dull = []string{"alertname", "severity", "threshold.name", "ruleid", "rulesource", "uid", "cluster", "namespace",
-	"service", "prometheus", "grafana_folder", "__alert_rule_uid__", "k8s.cluster.name", "k8s.namespace.name", "service.name"}
+var dull = []string{
+	"alertname", "severity", "threshold.name", "ruleid", "rulesource", "uid", "cluster", "namespace",
+	"service", "prometheus", "grafana_folder", "__alert_rule_uid__", "k8s.cluster.name", "k8s.namespace.name", "service.name",
+}
 
 func labels(a runbook.Alert) string {
 	var parts []string
@@ -172,9 +174,9 @@ func labels(a runbook.Alert) string {
 func annotationKeys(m map[string]string) []string {
 	first := []string{"summary", "description", "message", "runbook_url"}
 	keys := slices.DeleteFunc(sortedKeys(m), func(k string) bool { return slices.Contains(first, k) })
-	for i := len(first) - 1; i >= 0; i-- {
-		if m[first[i]] != "" {
-			keys = append([]string{first[i]}, keys...)
+	for _, f := range slices.Backward(first) {
+		if m[f] != "" {
+			keys = append([]string{f}, keys...)
 		}
 	}
 	return keys

@@ -34,8 +34,8 @@ func Serve(ctx context.Context, s *server.MCPServer, stdin io.Reader, stdout io.
 		return server.WithSupportedProtocolVersions(ctx, legacyProtocols)
 	})
 	err := stdio.Listen(ctx, stdin, stdout)
-	if err == nil || ctx.Err() != nil || errors.Is(err, io.EOF) {
-		return nil
+	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+		return nil //nolint:nilerr // a host that goes away is the expected end
 	}
 	return err
 }

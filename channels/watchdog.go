@@ -57,10 +57,10 @@ func (w *Watchdog) Step(ctx context.Context) error {
 // session that should have looked is not looking.
 func page(d runbook.Delivery, now time.Time) runbook.Escalation {
 	what := "nobody claimed it"
-	switch {
-	case d.State == runbook.Claimed:
+	switch d.State {
+	case runbook.Claimed:
 		what = "the investigation ended without a verdict"
-	case d.State == runbook.Queued:
+	case runbook.Queued:
 		what = "no session took it"
 	}
 	name := d.Alert

@@ -16,7 +16,7 @@ import (
 func readArguments(raw []byte, schema *jsonschema.Schema, in any) error {
 	args := map[string]json.RawMessage{}
 	if err := json.Unmarshal(raw, &args); err != nil {
-		return fmt.Errorf("arguments are not a JSON object: %v", err)
+		return fmt.Errorf("arguments are not a JSON object: %w", err)
 	}
 	var errs []error
 	for name, value := range args {
@@ -46,9 +46,8 @@ func decodeArguments(args map[string]json.RawMessage, in any) error {
 	if err != nil {
 		return fmt.Errorf("read arguments: %w", err)
 	}
-	var wrong *json.UnmarshalTypeError
 	err = json.NewDecoder(bytes.NewReader(text)).Decode(in)
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("argument %q is a %s, want %s", wrong.Field, wrong.Value, wrong.Type)
 	}
 	return err

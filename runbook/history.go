@@ -111,7 +111,7 @@ func (h History) healing() string {
 	return fmt.Sprintf("the last %d healed by themselves within %s", n, Short(longest))
 }
 
-// Ordinal writes 1st, 2nd, 3rd, 4th, 11th, 21st …
+// Ordinal writes 1st, 2nd, 3rd, 4th, 11th, 21st ….
 func Ordinal(n int) string {
 	suffix := "th"
 	if n%100 < 11 || n%100 > 13 {

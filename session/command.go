@@ -89,8 +89,10 @@ var (
 	passPrefixes = []string{"LC_", "XDG_", "ANTHROPIC_", "CLAUDE_", "MCP_", "WATCHKEEPER_"}
 
 	// dropPrefixes belong to a session around us, not to the one we start.
-	dropPrefixes = []string{"CLAUDE_CODE_SESSION_", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_CHILD_",
-		"CLAUDE_CODE_MESSAGING_", "CLAUDE_CODE_LAUNCHED_BY_", "CLAUDE_PROJECT_DIR"}
+	dropPrefixes = []string{
+		"CLAUDE_CODE_SESSION_", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_CHILD_",
+		"CLAUDE_CODE_MESSAGING_", "CLAUDE_CODE_LAUNCHED_BY_", "CLAUDE_PROJECT_DIR",
+	}
 	// dropNames are the intake's secrets; no session needs them.
 	dropNames = []string{"WATCHKEEPER_WEBHOOK_TOKEN", "WATCHKEEPER_WEBHOOK_HMAC_SECRET"}
 )

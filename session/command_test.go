@@ -44,8 +44,10 @@ func TestMCPConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "mcp.json")
 	err := session.WriteMCPConfig(path,
 		session.Server{Name: "webhook", Command: "/bin/webhook-channel"},
-		session.Server{Name: "sre-tools", Command: "/bin/sre-tools", Args: []string{"--state", "/s"}, AlwaysLoad: true,
-			Timeout: 2 * time.Minute, Env: map[string]string{"GITLAB_TOKEN_FILE": "/run/t"}})
+		session.Server{
+			Name: "sre-tools", Command: "/bin/sre-tools", Args: []string{"--state", "/s"}, AlwaysLoad: true,
+			Timeout: 2 * time.Minute, Env: map[string]string{"GITLAB_TOKEN_FILE": "/run/t"},
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,10 @@ func TestMCPConfig(t *testing.T) {
 	}
 	want := map[string]any{"mcpServers": map[string]any{
 		"webhook": map[string]any{"type": "stdio", "command": "/bin/webhook-channel", "args": []any{}},
-		"sre-tools": map[string]any{"type": "stdio", "command": "/bin/sre-tools", "args": []any{"--state", "/s"}, "alwaysLoad": true,
-			"timeout": 120000.0, "env": map[string]any{"GITLAB_TOKEN_FILE": "/run/t"}},
+		"sre-tools": map[string]any{
+			"type": "stdio", "command": "/bin/sre-tools", "args": []any{"--state", "/s"}, "alwaysLoad": true,
+			"timeout": 120000.0, "env": map[string]any{"GITLAB_TOKEN_FILE": "/run/t"},
+		},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)

@@ -124,8 +124,10 @@ func (s *Stream) serve(ctx context.Context, id string, text json.RawMessage) {
 	s.controls.mu.Unlock()
 	s.controls.working.Go(func() {
 		defer s.withdraw(id)
-		d, err := s.approver.Approve(ctx, Request{ID: id, Tool: req.Tool, Title: req.Title, Description: req.Description,
-			Agent: req.Agent, ToolUse: req.ToolUse, Input: req.Input})
+		d, err := s.approver.Approve(ctx, Request{
+			ID: id, Tool: req.Tool, Title: req.Title, Description: req.Description,
+			Agent: req.Agent, ToolUse: req.ToolUse, Input: req.Input,
+		})
 		if ctx.Err() != nil {
 			return // nobody waits for the answer
 		}

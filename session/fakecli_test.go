@@ -140,5 +140,5 @@ func startServer() {
 	if err != nil || c.Start() != nil {
 		os.Exit(8)
 	}
-	bufio.NewReader(out).ReadString('\n') //nolint:errcheck // only to wait for it
+	bufio.NewReader(out).ReadString('\n')
 }

@@ -50,8 +50,10 @@ func MCPConfig(servers ...Server) ([]byte, error) {
 		if args == nil {
 			args = []string{}
 		}
-		entries[s.Name] = entry{Type: "stdio", Command: s.Command, Args: args, Env: s.Env,
-			AlwaysLoad: s.AlwaysLoad, Timeout: s.Timeout.Milliseconds()}
+		entries[s.Name] = entry{
+			Type: "stdio", Command: s.Command, Args: args, Env: s.Env,
+			AlwaysLoad: s.AlwaysLoad, Timeout: s.Timeout.Milliseconds(),
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -231,8 +231,10 @@ func (l line) system() []Output {
 	case "init":
 		return []Output{Init{SessionID: l.SessionID, Model: l.Model, Tools: l.Tools, Servers: l.Servers}}
 	case "api_retry":
-		return []Output{Retry{Attempt: l.Attempt, Max: l.MaxRetries, Status: l.ErrorStatus, Code: l.Error,
-			Delay: time.Duration(l.RetryDelay) * time.Millisecond}}
+		return []Output{Retry{
+			Attempt: l.Attempt, Max: l.MaxRetries, Status: l.ErrorStatus, Code: l.Error,
+			Delay: time.Duration(l.RetryDelay) * time.Millisecond,
+		}}
 	case "background_tasks_changed":
 		return []Output{Tasks{Running: l.Tasks}}
 	}

@@ -68,8 +68,11 @@ type Stream struct {
 // Start starts the process. The caller must call [Stream.Run], which waits for
 // it; until then its output is not read.
 func Start(c Command, o Options) (*Stream, error) {
-	s := &Stream{cmd: exec.Command(c.Path, c.Args()...), approver: o.Approver, observe: o.Observe,
-		script: o.Transcript, log: o.Log, now: o.Now, gone: make(chan struct{}), noise: &tail{}}
+	s := &Stream{
+		cmd:      exec.Command(c.Path, c.Args()...), //nolint:noctx // stop ends it in order; a context would kill it
+		approver: o.Approver, observe: o.Observe,
+		script: o.Transcript, log: o.Log, now: o.Now, gone: make(chan struct{}), noise: &tail{},
+	}
 	s.controls.asked = map[string]chan reply{}
 	s.controls.serving = map[string]context.CancelFunc{}
 	if s.approver == nil {
@@ -140,8 +143,10 @@ func (s *Stream) Stderr() string { return s.noise.String() }
 // now, or with the next tool result if it is at work. Send never waits longer
 // than five seconds. A nil error means that the CLI has it, or the pipe does.
 func (s *Stream) Send(ctx context.Context, text string) error {
-	return s.send(ctx, map[string]any{"type": "user", "message": map[string]any{"role": "user",
-		"content": []any{map[string]any{"type": "text", "text": text}}}})
+	return s.send(ctx, map[string]any{"type": "user", "message": map[string]any{
+		"role":    "user",
+		"content": []any{map[string]any{"type": "text", "text": text}},
+	}})
 }
 
 func (s *Stream) send(ctx context.Context, v any) error {
@@ -198,7 +203,7 @@ func (s *Stream) Run(ctx context.Context) error {
 		s.leave(ErrGone)
 	case <-ctx.Done():
 		s.leave(nil)
-		s.stop(ended)
+		s.stop(ended) //nolint:errcheck // this end was asked for
 	case <-s.gone:
 		err = errors.Join(s.why, s.stop(ended))
 	}
@@ -217,25 +222,26 @@ func (s *Stream) Run(ctx context.Context) error {
 // then asks by signal, then kills the group.
 func (s *Stream) stop(ended <-chan error) error {
 	s.stdin.Close() //nolint:errcheck // closing is the message
-	if err, ok := within(ended, closeGrace); ok {
+	if ok, err := within(ended, closeGrace); ok {
 		return err
 	}
 	s.cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may just have ended
-	if err, ok := within(ended, signalGrace); ok {
+	if ok, err := within(ended, signalGrace); ok {
 		return err
 	}
-	s.signalGroup(syscall.SIGKILL)
+	s.signalGroup(syscall.SIGKILL) //nolint:errcheck // it may just have ended
 	return <-ended
 }
 
-func within(ended <-chan error, d time.Duration) (error, bool) {
+// within waits for the end at most d; false if it did not come.
+func within(ended <-chan error, d time.Duration) (bool, error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case err := <-ended:
-		return err, true
+		return true, err
 	case <-timer.C:
-		return nil, false
+		return false, nil
 	}
 }
 
@@ -247,7 +253,7 @@ func (s *Stream) sweep() {
 			return // nobody is left in the group
 		}
 	}
-	s.signalGroup(syscall.SIGKILL)
+	s.signalGroup(syscall.SIGKILL) //nolint:errcheck // it may just have ended
 }
 
 func (s *Stream) signalGroup(sig syscall.Signal) error { return syscall.Kill(-s.PID(), sig) }

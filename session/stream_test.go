@@ -41,7 +41,7 @@ func start(t *testing.T, c session.Command, o session.Options) *testStream {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.end = cancel
 	go func() { s.done <- s.Run(ctx) }()
-	t.Cleanup(func() { s.stop() }) //nolint:errcheck // the test looked at what it wanted
+	t.Cleanup(func() { s.stop() })
 	return s
 }
 
@@ -253,7 +253,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}{
 		{"an obedient CLI with a stubborn server", nil, func(s *testStream) { s.end() }},
 		{"a CLI that ignores the end of its input and SIGINT", []string{"SESSION_TEST_DEAF=1"}, func(s *testStream) { s.end() }},
-		{"a CLI that is killed", nil, func(s *testStream) { syscall.Kill(s.PID(), syscall.SIGKILL) }}, //nolint:errcheck // seen by the wait
+		{"a CLI that is killed", nil, func(s *testStream) { syscall.Kill(s.PID(), syscall.SIGKILL) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			s.tell("hello")
 			s.turn()
 			tt.end(s)
-			s.wait() //nolint:errcheck // only that it ends matters
+			s.wait()
 			if left := group(t, s.PID()); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}

@@ -80,8 +80,10 @@ func NewSupervisor(c Config) *Supervisor {
 	if c.Launch == nil {
 		c.Launch = func(c Command, o Options) (Process, error) { return Start(c, o) }
 	}
-	return &Supervisor{cfg: c, wake: make(chan struct{}, 1), changed: make(chan struct{}), failed: make(chan struct{}, 1),
-		state: State{Phase: Stopped, Since: time.Now().UTC()}}
+	return &Supervisor{
+		cfg: c, wake: make(chan struct{}, 1), changed: make(chan struct{}), failed: make(chan struct{}, 1),
+		state: State{Phase: Stopped, Since: time.Now().UTC()},
+	}
 }
 
 // Run keeps a session alive until ctx is done, and returns nil then: it
@@ -105,7 +107,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.rest(ctx, wait)
 	}
 	s.change(func(st *State) { *st = State{Phase: Stopped, Cause: Ended} })
-	return nil
+	return nil //nolint:nilerr // how the last session ended is in the store
 }
 
 // pause is how long to wait after end.

@@ -16,9 +16,9 @@ import (
 // so on; the oldest is dropped. It is safe for concurrent use, and so is a nil
 // Transcript, which keeps nothing.
 type Transcript struct {
-	path string
-	max  int64
-	keep int
+	path  string
+	limit int64
+	keep  int
 
 	mu   sync.Mutex
 	file *os.File
@@ -26,9 +26,9 @@ type Transcript struct {
 }
 
 // OpenTranscript opens the file at path, and its folder if need be, both
-// readable by nobody else. max is in bytes; keep is the number of older files.
-func OpenTranscript(path string, max int64, keep int) (*Transcript, error) {
-	t := &Transcript{path: path, max: max, keep: keep}
+// readable by nobody else. limit is in bytes; keep is the number of older files.
+func OpenTranscript(path string, limit int64, keep int) (*Transcript, error) {
+	t := &Transcript{path: path, limit: limit, keep: keep}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open transcript: %w", err)
 	}
@@ -74,7 +74,7 @@ func (t *Transcript) write(now time.Time, dir string, text []byte) error {
 	if t.file == nil {
 		return fmt.Errorf("write transcript: %w", os.ErrClosed)
 	}
-	if t.size > 0 && t.size+int64(len(b)) > t.max {
+	if t.size > 0 && t.size+int64(len(b)) > t.limit {
 		if err := t.rotate(); err != nil {
 			return fmt.Errorf("rotate transcript: %w", err)
 		}

@@ -180,13 +180,13 @@ func (c *Cluster) explain(doing string, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &network) && !network.Timeout():
-		return fmt.Errorf("%s in %s: cannot be reached (%v); the API server or the way to it is down, which is a finding", doing, c.Name, network)
+		return fmt.Errorf("%s in %s: cannot be reached (%w); the API server or the way to it is down, which is a finding", doing, c.Name, network)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%s in %s: the agent may not (%v); its permissions are in deploy/kubernetes", doing, c.Name, err)
+		return fmt.Errorf("%s in %s: the agent may not (%w); its permissions are in deploy/kubernetes", doing, c.Name, err)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("%s in %s: the cluster does not accept the agent's token; a human must renew it", doing, c.Name)
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%s in %s: %v", doing, c.Name, err)
+		return fmt.Errorf("%s in %s: %w", doing, c.Name, err)
 	case errors.Is(err, context.DeadlineExceeded) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err):
 		return fmt.Errorf("%s in %s: no answer in time; the API server may be overloaded or unreachable, which is a finding", doing, c.Name)
 	case apierrors.IsTooManyRequests(err):

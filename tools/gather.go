@@ -211,7 +211,7 @@ func (p plain) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
-		res.Body.Close()
+		res.Body.Close() //nolint:errcheck // nothing was read that could be lost
 		return nil, errWebPage
 	}
 	res.Body = http.MaxBytesReader(nil, res.Body, maxBody)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -49,7 +48,7 @@ func NewGitLab(url string, token secret.Value, projects map[string]string) (*Git
 		gitlab.WithCustomRetryMax(gitlabRetries),
 		// Without one of ours the client asks the server for its limits first.
 		gitlab.WithCustomLimiter(rate.NewLimiter(10, 20)),
-		gitlab.WithURLWarningLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+		gitlab.WithURLWarningLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, fmt.Errorf("make GitLab client: %w", err)
 	}
@@ -144,8 +143,7 @@ func (c *GitLabClient) explain(doing, project string, err error) error {
 		return nil
 	}
 	status := 0
-	var answer *gitlab.ErrorResponse
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*gitlab.ErrorResponse](err); ok {
 		status = answer.StatusCode
 		err = errors.New(answer.Message)
 	}

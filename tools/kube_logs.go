@@ -79,7 +79,7 @@ func (in logsArgs) query() (logSource, error) {
 	if in.Grep != "" {
 		src.tail = grepTail
 		if src.grep, err = regexp.Compile(head(in.Grep, 500)); err != nil {
-			errs = append(errs, fmt.Errorf("grep is not a regular expression: %v", err))
+			errs = append(errs, fmt.Errorf("grep is not a regular expression: %w", err))
 		}
 	}
 	return src, errors.Join(errs...)

@@ -38,7 +38,7 @@ var doubleDot = regexp.MustCompile(`\.\.`)
 // checkSelector parses a label selector.
 func checkSelector(s string) error {
 	if _, err := labels.Parse(s); err != nil {
-		return fmt.Errorf("selector %q cannot be read (%v); write it like app=cart,tier!=cache", oneLine(s, 120), err)
+		return fmt.Errorf("selector %q cannot be read (%w); write it like app=cart,tier!=cache", oneLine(s, 120), err)
 	}
 	return nil
 }

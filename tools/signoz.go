@@ -89,8 +89,7 @@ func (c *SigNozClient) do(ctx context.Context, doing, method, path string, body,
 		return nil
 	}
 	status := 0
-	var answer *apiError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*apiError](err); ok {
 		status = answer.status
 	}
 	told := failure("SigNoz", doing, status,
@@ -170,11 +169,12 @@ func answerMessage(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &e) != nil || e.Message == "" {
 		return orElse(strings.Trim(string(raw), `"`), "no reason given")
 	}
-	s := e.Message
+	var s strings.Builder
+	s.WriteString(e.Message)
 	for _, more := range e.Errors {
-		s += "; " + more.Message
+		s.WriteString("; " + more.Message)
 	}
-	return s
+	return s.String()
 }
 
 // A field is the name of a label or an attribute.

@@ -220,9 +220,9 @@ func (r row) text(names ...string) string {
 	return ""
 }
 
-// float reads a number of a raw row.
-func (r row) float(name string) float64 {
-	switch v := r.Data[name].(type) {
+// duration reads how long a span took, in nanoseconds.
+func (r row) duration() float64 {
+	switch v := r.Data["duration_nano"].(type) {
 	case float64:
 		return v
 	case string:

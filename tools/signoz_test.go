@@ -3,6 +3,7 @@ package tools_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -25,9 +26,7 @@ func spanOf(at time.Time, name string, ms float64, more map[string]any) signoz.R
 		"service.name": "cart", "k8s.cluster.name": "prod-par1", "name": name, "duration_nano": ms * 1e6, "has_error": false, "kind_string": "Server",
 		"response_status_code": "200", "trace_id": trace, "span_id": fmt.Sprintf("%x", at.UnixNano()), "parent_span_id": "",
 	}
-	for k, v := range more {
-		c[k] = v
-	}
+	maps.Copy(c, more)
 	return signoz.Record{At: at, Columns: c}
 }
 
@@ -116,9 +115,7 @@ func TestSigNozTools(t *testing.T) {
 		r := spanOf(began.Add(time.Minute+time.Duration(after*float64(time.Millisecond))), name, ms, map[string]any{
 			"span_id": id, "parent_span_id": parent, "service.name": service, "kind_string": "Client", "trace_id": strings.Repeat("cd", 16), "response_status_code": "",
 		})
-		for k, v := range more {
-			r.Columns[k] = v
-		}
+		maps.Copy(r.Columns, more)
 		fake.Spans = append(fake.Spans, r)
 	}
 	child("1", "", "gateway", "POST /pay", 0, 905, map[string]any{"has_error": true})

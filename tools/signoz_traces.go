@@ -234,7 +234,7 @@ func writeSpans(out *page, words string, rows []row) {
 
 // spanLine reads "cart GET /items 900 ms, error 500: connection refused".
 func spanLine(r row) string {
-	s := fmt.Sprintf("%s %s %s", oneLine(r.text("service.name"), 60), withoutPeople(r.text("name"), 120), nanos(r.float("duration_nano")))
+	s := fmt.Sprintf("%s %s %s", oneLine(r.text("service.name"), 60), withoutPeople(r.text("name"), 120), nanos(r.duration()))
 	if r.text("has_error") == "true" {
 		s += ", error"
 	}
@@ -330,7 +330,7 @@ func tree(rows []row) (roots []*span, services, bad int) {
 	byID, names := map[string]*span{}, map[string]bool{}
 	all := make([]*span, 0, len(rows))
 	for _, r := range rows {
-		n := &span{row: r, own: r.float("duration_nano")}
+		n := &span{row: r, own: r.duration()}
 		all = append(all, n)
 		byID[r.text("span_id", "spanID")] = n
 		names[r.text("service.name")] = true
@@ -348,7 +348,7 @@ func tree(rows []row) (roots []*span, services, bad int) {
 			continue
 		}
 		n.parent.children = append(n.parent.children, n)
-		n.parent.own -= n.float("duration_nano")
+		n.parent.own -= n.duration()
 	}
 	return roots, len(names), bad
 }
@@ -370,7 +370,7 @@ func (n *span) below(other *span) bool {
 func keptSpans(rows []row) float64 {
 	var all []float64
 	for _, r := range rows {
-		all = append(all, r.float("duration_nano"))
+		all = append(all, r.duration())
 	}
 	if len(all) <= traceSpansShown {
 		return 0
@@ -382,7 +382,7 @@ func keptSpans(rows []row) float64 {
 // lines appends the tree below n. Spans shorter than least are left out unless
 // they failed.
 func (n *span) lines(lines []string, depth int, start time.Time, least float64) []string {
-	if n.float("duration_nano") >= least || n.text("has_error") == "true" {
+	if n.duration() >= least || n.text("has_error") == "true" {
 		l := strings.Repeat("  ", min(depth, 12)) + "+" + strconv.FormatInt(n.Timestamp.Sub(start).Milliseconds(), 10) + " ms " + spanLine(n.row)
 		if len(n.children) > 0 {
 			l += ", own " + nanos(max(n.own, 0))

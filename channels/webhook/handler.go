@@ -69,7 +69,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	source, isHook := strings.CutPrefix(path, "/webhook")
 	switch {
 	case isHook && (source == "" || (source[0] == '/' && strings.Count(source, "/") == 1)):
-		h.webhook(w, r, sourceName(source))
+		h.webhook(w, r, sourceName(source)) //nolint:contextcheck // the request carries it
 	case path == "/healthz":
 		h.page(w, r, func() { writeText(w, http.StatusOK, "ok") })
 	case path == "/readyz":

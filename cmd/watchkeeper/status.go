@@ -91,9 +91,11 @@ type beat struct {
 }
 
 func gatherStatus(ctx context.Context, h *house.House) (status, error) {
-	s := status{Version: house.Version, StateDir: h.Dir.String(), Listen: h.Config.Listen, Parts: map[string]*holder{},
+	s := status{
+		Version: house.Version, StateDir: h.Dir.String(), Listen: h.Config.Listen, Parts: map[string]*holder{},
 		Queue: map[string]int{}, Escalations: []escalationStatus{}, Clusters: slices.Sorted(maps.Keys(h.Config.Clusters)),
-		Beats: map[string]beat{}}
+		Beats: map[string]beat{},
+	}
 	for _, p := range state.Parts() {
 		s.Parts[string(p)] = nil
 		if who, ok := h.Dir.Holder(p); ok {

@@ -114,13 +114,17 @@ func (st *store) addController(w workload, ready int) {
 // conditions of a Deployment.
 func (w workload) conditions(available bool, now time.Time) []appsv1.DeploymentCondition {
 	at := metav1.NewTime(now.Add(-time.Duration(w.Since)))
-	avail := appsv1.DeploymentCondition{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue,
-		Reason: "MinimumReplicasAvailable", Message: "Deployment has minimum availability.", LastTransitionTime: at, LastUpdateTime: at}
+	avail := appsv1.DeploymentCondition{
+		Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue,
+		Reason: "MinimumReplicasAvailable", Message: "Deployment has minimum availability.", LastTransitionTime: at, LastUpdateTime: at,
+	}
 	if !available {
 		avail.Status, avail.Reason, avail.Message = corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability."
 	}
-	prog := appsv1.DeploymentCondition{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue,
-		Reason: "NewReplicaSetAvailable", LastTransitionTime: at, LastUpdateTime: at}
+	prog := appsv1.DeploymentCondition{
+		Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue,
+		Reason: "NewReplicaSetAvailable", LastTransitionTime: at, LastUpdateTime: at,
+	}
 	if w.Stalled {
 		prog.Status, prog.Reason = corev1.ConditionFalse, "ProgressDeadlineExceeded"
 		prog.Message = fmt.Sprintf("ReplicaSet %q has timed out progressing.", w.podOwner(w.Image))

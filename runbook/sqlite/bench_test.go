@@ -37,9 +37,11 @@ func three(n int64) runbook.Batch {
 	now := time.Now()
 	batch := runbook.Batch{ReceivedAt: now, Alerts: make([]runbook.Alert, 3)}
 	for k := range batch.Alerts {
-		batch.Alerts[k] = runbook.Alert{Source: "alertmanager", Fingerprint: fmt.Sprintf("%d-%d", n, k), StartsAt: now,
+		batch.Alerts[k] = runbook.Alert{
+			Source: "alertmanager", Fingerprint: fmt.Sprintf("%d-%d", n, k), StartsAt: now,
 			Status: runbook.Firing, Name: "KubePodCrashLooping", Severity: runbook.Critical, Service: "cart", Cluster: "prod",
-			Env: runbook.Prod, Labels: map[string]string{"pod": "cart-7d9f-x2k4p", "container": "cart"}}
+			Env: runbook.Prod, Labels: map[string]string{"pod": "cart-7d9f-x2k4p", "container": "cart"},
+		}
 	}
 	return batch
 }

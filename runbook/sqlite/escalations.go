@@ -53,8 +53,10 @@ func (s *Store) Escalate(ctx context.Context, e runbook.Escalation, text string)
 		if err := markEscalated(ctx, tx, out); err != nil {
 			return err
 		}
-		return insertMessage(ctx, tx, runbook.Message{Key: fmt.Sprintf("escalation:%d", out.ID), Kind: "escalation",
-			Escalation: out.ID, Text: text, CreatedAt: e.OpenedAt, NextAt: e.OpenedAt})
+		return insertMessage(ctx, tx, runbook.Message{
+			Key: fmt.Sprintf("escalation:%d", out.ID), Kind: "escalation",
+			Escalation: out.ID, Text: text, CreatedAt: e.OpenedAt, NextAt: e.OpenedAt,
+		})
 	})
 	if err != nil {
 		return out, false, fmt.Errorf("escalate %q: %w", e.Title, err)

@@ -34,8 +34,10 @@ func openAt(t *testing.T, path string) *sqlite.Store {
 
 // alert is a firing one; change it as needed.
 func alert(name, service string, starts time.Time) runbook.Alert {
-	return runbook.Alert{Source: "test", Fingerprint: name + "/" + service, StartsAt: starts, Status: runbook.Firing,
-		Name: name, Severity: runbook.Warning, SeverityRaw: "warning", Service: service, Cluster: "prod", Env: runbook.Prod}
+	return runbook.Alert{
+		Source: "test", Fingerprint: name + "/" + service, StartsAt: starts, Status: runbook.Firing,
+		Name: name, Severity: runbook.Warning, SeverityRaw: "warning", Service: service, Cluster: "prod", Env: runbook.Prod,
+	}
 }
 
 func resolved(a runbook.Alert, ends time.Time) runbook.Alert {
@@ -319,8 +321,10 @@ func TestConcurrentPutsOfTwoProcessesAllLand(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
-			_, err := stores[i%2].Put(context.WithoutCancel(t.Context()), runbook.Batch{ReceivedAt: noon,
-				Alerts: []runbook.Alert{alert("Same", fmt.Sprint("svc-", i), noon), alert("Same", "shared", noon)}})
+			_, err := stores[i%2].Put(context.WithoutCancel(t.Context()), runbook.Batch{
+				ReceivedAt: noon,
+				Alerts:     []runbook.Alert{alert("Same", fmt.Sprint("svc-", i), noon), alert("Same", "shared", noon)},
+			})
 			if err != nil {
 				t.Error(err)
 			}

@@ -71,8 +71,10 @@ func openStorm(ctx context.Context, tx *sql.Tx, first deliveryRow, now time.Time
 
 // absorb folds member m into the digest.
 func (d *deliveryRow) absorb(m deliveryRow) {
-	d.add(runbook.Alert{Severity: m.Severity, Env: m.Env, Status: m.Status,
-		Service: m.Service, Cluster: m.Cluster, Namespace: m.Namespace})
+	d.add(runbook.Alert{
+		Severity: m.Severity, Env: m.Env, Status: m.Status,
+		Service: m.Service, Cluster: m.Cluster, Namespace: m.Namespace,
+	})
 	d.Alert = common(d.Alert, m.Alert)
 	d.Alerts += m.Alerts
 }

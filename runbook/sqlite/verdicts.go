@@ -50,9 +50,11 @@ func (s *Store) LogVerdict(ctx context.Context, in runbook.Incident, revise bool
 
 // replace removes the old verdict and keeps it in the audit.
 func replace(ctx context.Context, tx *sql.Tx, old, in runbook.Incident) error {
-	err := insertAudit(ctx, tx, runbook.AuditEntry{At: in.DecidedAt, Actor: in.DecidedBy, Action: "revise_verdict",
+	err := insertAudit(ctx, tx, runbook.AuditEntry{
+		At: in.DecidedAt, Actor: in.DecidedBy, Action: "revise_verdict",
 		Target: old.Delivery.String(), Phase: "before", Delivery: old.Delivery,
-		Detail: fmt.Sprintf("was %s by %s: %s", old.Verdict, old.DecidedBy, old.Summary)})
+		Detail: fmt.Sprintf("was %s by %s: %s", old.Verdict, old.DecidedBy, old.Summary),
+	})
 	if err != nil {
 		return err
 	}
@@ -112,8 +114,10 @@ func decide(ctx context.Context, tx *sql.Tx, in runbook.Incident) error {
 	if err != nil {
 		return err
 	}
-	return insertAudit(ctx, tx, runbook.AuditEntry{At: in.DecidedAt, Actor: in.DecidedBy, Action: "log_verdict",
-		Target: in.Delivery.String(), Phase: "after", Delivery: in.Delivery, Detail: string(in.Verdict)})
+	return insertAudit(ctx, tx, runbook.AuditEntry{
+		At: in.DecidedAt, Actor: in.DecidedBy, Action: "log_verdict",
+		Target: in.Delivery.String(), Phase: "after", Delivery: in.Delivery, Detail: string(in.Verdict),
+	})
 }
 
 const incidentColumns = `id, delivery_id, verdict, escalated, summary, root_cause, actions, evidence, decided_by,

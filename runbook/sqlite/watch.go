@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"time"
 )
@@ -53,8 +54,7 @@ func (s *Store) Watch(ctx context.Context) (*Watcher, error) {
 	}
 	w := &Watcher{store: s, conn: conn, next: s.wake.next()}
 	if _, err := w.changed(ctx); err != nil {
-		conn.Close()
-		return nil, err
+		return nil, errors.Join(err, conn.Close())
 	}
 	return w, nil
 }

@@ -105,8 +105,8 @@ func (h *house) start() {
 }
 
 func (h *house) kill() {
-	h.up.Process.Kill() //nolint:errcheck // it may have ended
-	h.up.Wait()         //nolint:errcheck // killed
+	h.up.Process.Kill()
+	h.up.Wait()
 }
 
 func (h *house) answers(url string) {

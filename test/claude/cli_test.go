@@ -132,6 +132,7 @@ func command(t *testing.T, api string, env ...string) session.Command {
 
 // logTo is a logger that writes to the test's log.
 func logTo(t *testing.T) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 

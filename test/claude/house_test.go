@@ -94,14 +94,14 @@ func (h *house) up() {
 
 // stop ends the house in order.
 func (h *house) stop() {
-	h.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+	h.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-h.done:
 		if err != nil {
 			h.t.Errorf("watchkeeper up ended with %v", err)
 		}
 	case <-time.After(patience):
-		h.cmd.Process.Kill() //nolint:errcheck // the error below says enough
+		h.cmd.Process.Kill()
 		h.t.Error("watchkeeper up does not end")
 	}
 }
@@ -195,7 +195,7 @@ func (h *house) decided(alert string) occurrence {
 // sessions lists the processes of the real CLI that run in the workspace.
 func (h *house) sessions() []int {
 	var pids []int
-	links, _ := filepath.Glob("/proc/[0-9]*/cwd") //nolint:errcheck // the pattern is right
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, l := range links {
 		proc := filepath.Dir(l)
 		cwd, err := os.Readlink(l)

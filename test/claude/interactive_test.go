@@ -27,8 +27,10 @@ func interactive(t *testing.T, dir, config string, env []string, flags ...string
 	}
 	w := tmux{t, filepath.Join(t.TempDir(), "tmux.sock")}
 	debug := filepath.Join(t.TempDir(), "debug.log")
-	args := append([]string{"-S", w.socket, "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", "-c", dir, "--",
-		cli(t), "--mcp-config", config, "--strict-mcp-config", "--permission-mode", "manual", "--debug-file", debug}, flags...)
+	args := append([]string{
+		"-S", w.socket, "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", "-c", dir, "--",
+		cli(t), "--mcp-config", config, "--strict-mcp-config", "--permission-mode", "manual", "--debug-file", debug,
+	}, flags...)
 	cmd := exec.Command("tmux", args...)
 	cmd.Env = env
 	t.Cleanup(w.close)
@@ -56,7 +58,7 @@ func (w tmux) close() {
 	}
 	for end := time.Now().Add(5 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may just have ended
+			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
 }
@@ -84,7 +86,7 @@ func debugLine(t *testing.T, w tmux, path string, words ...string) string {
 	defer tick.Stop()
 	ctx := within(t)
 	for {
-		text, _ := os.ReadFile(path) //nolint:errcheck // it may not be there yet
+		text, _ := os.ReadFile(path)
 		for line := range strings.Lines(string(text)) {
 			if containsAll(line, words) {
 				return line

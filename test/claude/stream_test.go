@@ -79,12 +79,18 @@ func (s *stream) tell(text string) {
 
 func TestEventReachesTheModelAndASubAgent(t *testing.T) {
 	script, api := model(t,
-		messages.Rule{Name: "dispatch", When: messages.Match{Agent: messages.Main, Text: `<channel source="webhook" .*delivery="(?P<d>d\d+)"`, NoResult: true},
-			Reply: []messages.Block{messages.Call("Agent", map[string]any{"description": "look", "prompt": "Look at ${d}.", "subagent_type": "investigator"})}},
-		messages.Rule{Name: "history", When: messages.Match{Agent: messages.Sub, Text: `Look at (?P<d>d\d+)`, NoResult: true},
-			Reply: []messages.Block{messages.Call("mcp__sre-tools__incident_history", map[string]any{"delivery": "${d}"})}},
-		messages.Rule{Name: "report", When: messages.Match{Agent: messages.Sub, Result: `HISTORY of d42`},
-			Reply: []messages.Block{messages.Text("REPORT: noise")}},
+		messages.Rule{
+			Name: "dispatch", When: messages.Match{Agent: messages.Main, Text: `<channel source="webhook" .*delivery="(?P<d>d\d+)"`, NoResult: true},
+			Reply: []messages.Block{messages.Call("Agent", map[string]any{"description": "look", "prompt": "Look at ${d}.", "subagent_type": "investigator"})},
+		},
+		messages.Rule{
+			Name: "history", When: messages.Match{Agent: messages.Sub, Text: `Look at (?P<d>d\d+)`, NoResult: true},
+			Reply: []messages.Block{messages.Call("mcp__sre-tools__incident_history", map[string]any{"delivery": "${d}"})},
+		},
+		messages.Rule{
+			Name: "report", When: messages.Match{Agent: messages.Sub, Result: `HISTORY of d42`},
+			Reply: []messages.Block{messages.Text("REPORT: noise")},
+		},
 		messages.Rule{Name: "decide", When: messages.Match{Agent: messages.Main, Text: "REPORT: noise"}, Reply: []messages.Block{messages.Text("decided")}},
 	)
 	s := run(t, command(t, api, apiKey), nil)
@@ -136,8 +142,10 @@ func TestPermissionIsAskedAndKept(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, api := model(t,
-				messages.Rule{When: messages.Match{Text: "restart", NoResult: true},
-					Reply: []messages.Block{messages.Call("mcp__sre-tools__restart_deployment", map[string]any{"delivery": "d42"})}})
+				messages.Rule{
+					When:  messages.Match{Text: "restart", NoResult: true},
+					Reply: []messages.Block{messages.Call("mcp__sre-tools__restart_deployment", map[string]any{"delivery": "d42"})},
+				})
 			asked := make(chan session.Request, 1)
 			s := run(t, command(t, api, apiKey), chooser{tt.allow, asked})
 			s.tell("restart it")
@@ -156,8 +164,10 @@ func TestPermissionIsAskedAndKept(t *testing.T) {
 func TestMessagesOfABusySessionArriveWithTheNextResult(t *testing.T) {
 	hold := make(chan struct{})
 	script, api := model(t,
-		messages.Rule{Name: "first", When: messages.Match{Text: "first", NoResult: true}, Hold: hold,
-			Reply: []messages.Block{messages.Call("mcp__sre-tools__incident_history", map[string]any{"delivery": "d1"})}},
+		messages.Rule{
+			Name: "first", When: messages.Match{Text: "first", NoResult: true}, Hold: hold,
+			Reply: []messages.Block{messages.Call("mcp__sre-tools__incident_history", map[string]any{"delivery": "d1"})},
+		},
 		messages.Rule{Name: "both", When: messages.Match{Text: "second", Result: "HISTORY"}},
 	)
 	s := run(t, command(t, api, apiKey), nil)

@@ -83,11 +83,13 @@ func TestKilledCLIIsReplacedAndBriefed(t *testing.T) {
 
 func TestCausesAreRecognised(t *testing.T) {
 	reset := time.Now().Add(time.Hour).Truncate(time.Second)
-	limit := &messages.Failure{Status: 429, Type: "rate_limit_error", Message: "This request would exceed your account's rate limit.",
+	limit := &messages.Failure{
+		Status: 429, Type: "rate_limit_error", Message: "This request would exceed your account's rate limit.",
 		Header: map[string]string{
 			"Anthropic-Ratelimit-Unified-Status": "rejected", "Anthropic-Ratelimit-Unified-Reset": strconv.FormatInt(reset.Unix(), 10),
 			"Anthropic-Ratelimit-Unified-Representative-Claim": "five_hour",
-		}}
+		},
+	}
 	tests := []struct {
 		name  string
 		login string
@@ -97,8 +99,10 @@ func TestCausesAreRecognised(t *testing.T) {
 		{"no login at all", "X=1", nil, session.LoggedOut},
 		{"a key that is refused", apiKey, &messages.Failure{Status: 401, Type: "authentication_error", Message: "invalid x-api-key"}, session.LoggedOut},
 		{"a plan whose limit is reached", oauthKey, limit, session.OutOfQuota},
-		{"no credit", apiKey, &messages.Failure{Status: 400, Type: "invalid_request_error",
-			Message: "Your credit balance is too low to access the Anthropic API."}, session.OutOfQuota},
+		{"no credit", apiKey, &messages.Failure{
+			Status: 400, Type: "invalid_request_error",
+			Message: "Your credit balance is too low to access the Anthropic API.",
+		}, session.OutOfQuota},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,8 +30,10 @@ func event(alert string) string {
 
 // verdict is the arguments of log_verdict.
 func verdict(verdict string, escalated bool) map[string]any {
-	return map[string]any{"delivery": "${d}", "verdict": verdict, "escalated": escalated, "summary": "cart exits 1 since the release",
-		"root_cause": "bad release", "actions": "none", "evidence": "kube_problems: cart in CrashLoopBackOff"}
+	return map[string]any{
+		"delivery": "${d}", "verdict": verdict, "escalated": escalated, "summary": "cart exits 1 since the release",
+		"root_cause": "bad release", "actions": "none", "evidence": "kube_problems: cart in CrashLoopBackOff",
+	}
 }
 
 // investigation is a scripted model that triages a crash loop as the runbook
@@ -42,26 +44,44 @@ func investigation(hold <-chan struct{}) []messages.Rule {
 	}
 	report := []messages.Block{messages.Text("REPORT of ${d}: real. cart crashes since its release.")}
 	rules := []messages.Rule{
-		{Name: "dispatch", When: messages.Match{Agent: messages.Main, Text: event(crashLoop)},
-			Reply: call("Agent", map[string]any{"description": "crash loop", "subagent_type": "investigator",
-				"prompt": "Investigate delivery ${d}: KubePodCrashLooping on cart, cluster platform-prod."})},
-		{Name: "history", When: messages.Match{Agent: messages.Sub, Text: `Investigate delivery (?P<d>d\d+)`, NoResult: true},
-			Reply: call("mcp__sre-tools__incident_history", map[string]any{"delivery": "${d}"})},
-		{Name: "problems", When: messages.Match{Agent: messages.Sub, ResultOf: "mcp__sre-tools__incident_history"},
-			Reply: call("mcp__sre-tools__kube_problems", map[string]any{"cluster": "platform-prod", "namespace": "shop"})},
+		{
+			Name: "dispatch", When: messages.Match{Agent: messages.Main, Text: event(crashLoop)},
+			Reply: call("Agent", map[string]any{
+				"description": "crash loop", "subagent_type": "investigator",
+				"prompt": "Investigate delivery ${d}: KubePodCrashLooping on cart, cluster platform-prod.",
+			}),
+		},
+		{
+			Name: "history", When: messages.Match{Agent: messages.Sub, Text: `Investigate delivery (?P<d>d\d+)`, NoResult: true},
+			Reply: call("mcp__sre-tools__incident_history", map[string]any{"delivery": "${d}"}),
+		},
+		{
+			Name: "problems", When: messages.Match{Agent: messages.Sub, ResultOf: "mcp__sre-tools__incident_history"},
+			Reply: call("mcp__sre-tools__kube_problems", map[string]any{"cluster": "platform-prod", "namespace": "shop"}),
+		},
 	}
 	if hold != nil {
-		rules = append(rules, messages.Rule{Name: "held", When: messages.Match{Agent: messages.Sub, ResultOf: "mcp__sre-tools__kube_problems"},
-			Times: 1, Hold: hold})
+		rules = append(rules, messages.Rule{
+			Name: "held", When: messages.Match{Agent: messages.Sub, ResultOf: "mcp__sre-tools__kube_problems"},
+			Times: 1, Hold: hold,
+		})
 	}
 	return append(rules,
-		messages.Rule{Name: "report", When: messages.Match{Agent: messages.Sub, ResultOf: "mcp__sre-tools__kube_problems",
-			Anywhere: `Investigate delivery (?P<d>d\d+)`}, Reply: report},
-		messages.Rule{Name: "verdict", When: messages.Match{Agent: messages.Main, Text: `REPORT of (?P<d>d\d+)`},
-			Reply: call("mcp__sre-tools__log_verdict", verdict("real", true))},
-		messages.Rule{Name: "escalate", When: messages.Match{Agent: messages.Main, ResultOf: "mcp__sre-tools__log_verdict", Anywhere: `REPORT of (?P<d>d\d+)`},
-			Reply: call("mcp__slack__escalate", map[string]any{"delivery": "${d}", "severity": "critical",
-				"title": "cart crashes since its release", "text": "cart in platform-prod exits 1 since its release. Roll back?"})},
+		messages.Rule{Name: "report", When: messages.Match{
+			Agent: messages.Sub, ResultOf: "mcp__sre-tools__kube_problems",
+			Anywhere: `Investigate delivery (?P<d>d\d+)`,
+		}, Reply: report},
+		messages.Rule{
+			Name: "verdict", When: messages.Match{Agent: messages.Main, Text: `REPORT of (?P<d>d\d+)`},
+			Reply: call("mcp__sre-tools__log_verdict", verdict("real", true)),
+		},
+		messages.Rule{
+			Name: "escalate", When: messages.Match{Agent: messages.Main, ResultOf: "mcp__sre-tools__log_verdict", Anywhere: `REPORT of (?P<d>d\d+)`},
+			Reply: call("mcp__slack__escalate", map[string]any{
+				"delivery": "${d}", "severity": "critical",
+				"title": "cart crashes since its release", "text": "cart in platform-prod exits 1 since its release. Roll back?",
+			}),
+		},
 		messages.Rule{Name: "done", When: messages.Match{Agent: messages.Main, ResultOf: "mcp__slack__escalate"}})
 }
 
@@ -111,9 +131,13 @@ func TestAlertIsInvestigatedDecidedAndEscalated(t *testing.T) {
 
 func TestKnownNoiseIsDismissedWithoutASubAgent(t *testing.T) {
 	script, api := model(t,
-		messages.Rule{Name: "dismiss", When: messages.Match{Agent: messages.Main, Text: event("TenantInactive") + `[^>]* suggest="dismiss"`},
-			Reply: []messages.Block{messages.Call("mcp__sre-tools__log_verdict", map[string]any{"delivery": "${d}", "verdict": "noise",
-				"summary": "test tenants have no heartbeat"})}})
+		messages.Rule{
+			Name: "dismiss", When: messages.Match{Agent: messages.Main, Text: event("TenantInactive") + `[^>]* suggest="dismiss"`},
+			Reply: []messages.Block{messages.Call("mcp__sre-tools__log_verdict", map[string]any{
+				"delivery": "${d}", "verdict": "noise",
+				"summary": "test tenants have no heartbeat",
+			})},
+		})
 	h := newHouse(t, api, "policy: {known_noise: [{alert: TenantInactive, reason: test tenants have no heartbeat}]}\n")
 	h.post(strings.ReplaceAll(payload(t), crashLoop, "TenantInactive"))
 	if o := h.decided("TenantInactive"); o.Verdict != "noise" || o.Escalated {

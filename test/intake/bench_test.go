@@ -154,7 +154,7 @@ func BenchmarkMemory(b *testing.B) {
 	c := start(b, p)
 	c.hello()
 	go func() {
-		for range c.got { //nolint:revive // a host that reads
+		for range c.got {
 		}
 	}()
 	b.ReportMetric(resident(b, c), "start-MiB")

@@ -10,8 +10,10 @@ import (
 
 // usage is what every answer claims to have cost.
 func usage(r Request) map[string]any {
-	return map[string]any{"input_tokens": 1 + len(r.Raw)/4, "cache_creation_input_tokens": 0,
-		"cache_read_input_tokens": 0, "output_tokens": 5}
+	return map[string]any{
+		"input_tokens": 1 + len(r.Raw)/4, "cache_creation_input_tokens": 0,
+		"cache_read_input_tokens": 0, "output_tokens": 5,
+	}
 }
 
 // answer sends blocks as the model's turn.
@@ -34,8 +36,10 @@ func answer(w http.ResponseWriter, r Request, blocks []Block, caught map[string]
 	}
 	id := "msg_" + rand.Text()
 	w.Header().Set("Request-Id", "req_"+id[4:])
-	envelope := map[string]any{"id": id, "type": "message", "role": "assistant", "model": r.Model(),
-		"content": contents, "stop_reason": stop, "stop_sequence": nil, "usage": usage(r)}
+	envelope := map[string]any{
+		"id": id, "type": "message", "role": "assistant", "model": r.Model(),
+		"content": contents, "stop_reason": stop, "stop_sequence": nil, "usage": usage(r),
+	}
 	if !r.body.Stream {
 		writeJSON(w, http.StatusOK, envelope)
 		return
@@ -62,8 +66,10 @@ func stream(w http.ResponseWriter, envelope map[string]any, contents []map[strin
 		event(w, "content_block_delta", map[string]any{"index": i, "delta": delta})
 		event(w, "content_block_stop", map[string]any{"index": i})
 	}
-	event(w, "message_delta", map[string]any{"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil},
-		"usage": map[string]any{"output_tokens": 5}})
+	event(w, "message_delta", map[string]any{
+		"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil},
+		"usage": map[string]any{"output_tokens": 5},
+	})
 	event(w, "message_stop", map[string]any{})
 }
 

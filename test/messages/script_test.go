@@ -104,8 +104,10 @@ func TestRules(t *testing.T) {
 func TestReplyUsesWhatTheRuleCaught(t *testing.T) {
 	_, url := serve(t, messages.Rule{
 		When: messages.Match{Text: `delivery="(?P<delivery>d\d+)"`},
-		Reply: []messages.Block{messages.Text("looking at ${delivery}"),
-			messages.Call("Agent", map[string]any{"prompt": "brief of ${delivery}", "list": []any{"${delivery}", 1}})},
+		Reply: []messages.Block{
+			messages.Text("looking at ${delivery}"),
+			messages.Call("Agent", map[string]any{"prompt": "brief of ${delivery}", "list": []any{"${delivery}", 1}}),
+		},
 	})
 	_, text := post(t, url+"/v1/messages", channelTurn)
 	var got struct {

@@ -96,7 +96,7 @@ func Open(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
 // Close closes the memory.
 func (h *House) Close() {
 	if err := h.Store.Close(); err != nil {
-		h.Log.Error("memory not closed", "err", err) //nolint:sloglint // the context is over by now
+		h.Log.Error("memory not closed", "err", err)
 	}
 }
 
