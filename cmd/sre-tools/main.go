@@ -13,9 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"watchkeeper/channels"
-	"watchkeeper/cmd/internal/clusters"
 	"watchkeeper/cmd/internal/house"
-	"watchkeeper/runbook"
+	"watchkeeper/cmd/internal/toolbox"
 	"watchkeeper/tools"
 )
 
@@ -54,13 +53,10 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	defer h.Close()
-	reach, policy := clusters.New(h.Config), h.Config.Policy
-	server := tools.New(house.Version,
-		tools.Memory(h.Store, h.Playbooks, tools.MemoryConfig{Policy: policy.Rules(), Location: h.Config.Session.RestartAt.Location}),
-		tools.Kube(reach), tools.Argo(reach), tools.Tuning(h.Store, nil),
-		tools.Writes(reach, h.Store, tools.WritesConfig{
-			Protected: policy.ProtectedNamespaces,
-			Limits:    runbook.WriteLimits{PerHour: policy.Writes.PerHour, PerTargetPerHour: policy.Writes.PerTargetPerHour},
-		}))
+	c, err := toolbox.New(h)
+	if err != nil {
+		return err
+	}
+	server := tools.New(house.Version, tools.All(c))
 	return channels.Serve(ctx, server, stdin, stdout, h.Log)
 }

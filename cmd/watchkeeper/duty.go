@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"watchkeeper/channels"
-	"watchkeeper/cmd/internal/clusters"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/toolbox"
 	"watchkeeper/responder"
 	"watchkeeper/runbook"
 	"watchkeeper/session"
@@ -26,7 +26,7 @@ import (
 func duty(ctx context.Context, h *house.House, f house.Flags) error {
 	g, ctx := errgroup.WithContext(ctx)
 	triage := responder.New(responder.Config{
-		Store: h.Store, Looker: responder.Pods{Clusters: clusters.New(h.Config)},
+		Store: h.Store, Looker: responder.Pods{Clusters: toolbox.Clusters(h.Config)},
 		Policy: h.Config.Policy.Rules(), Playbooks: h.Playbooks, Log: h.Log,
 	})
 	if h.Config.Session.Mode == "responder" {

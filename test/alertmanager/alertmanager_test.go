@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -45,7 +46,7 @@ type house struct {
 	t                 *testing.T
 	dir, addr, sender string
 	up                *exec.Cmd
-	log               *bytes.Buffer
+	log               *output
 }
 
 func newHouse(t *testing.T) *house {
@@ -54,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		required(t, "no prometheus-alertmanager: %v", err)
 	}
-	h := &house{t: t, dir: t.TempDir(), addr: freePort(t), sender: freePort(t), log: new(bytes.Buffer)}
+	h := &house{t: t, dir: t.TempDir(), addr: freePort(t), sender: freePort(t), log: new(output)}
 	h.write("watchkeeper.yaml", "listen: "+h.addr+"\nsession: {mode: responder}\n"+
 		"clusters: {platform-prod: {env: prod, aliases: [prod-eu1], kubeconfig: /nonexistent}}\n")
 	h.write("alertmanager.yml", `
@@ -72,6 +73,26 @@ receivers:
 	t.Cleanup(func() { am.Process.Kill(); am.Wait() })
 	h.answers("http://" + h.sender + "/-/ready")
 	return h
+}
+
+// An output keeps what several processes say at once.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(b)
+}
+
+// String returns what was said so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 func (h *house) write(name, text string) {
