@@ -57,7 +57,7 @@ fuzz: ## Fuzz every parser of outside input for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: build ## Run the benchmarks, those of the built programs too
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(call dirs,'^func Benchmark')
 
 .PHONY: golden
