@@ -17,7 +17,7 @@ import (
 )
 
 // errUnwell ends a doctor's visit that found something.
-var errUnwell = errors.New("not everything is in place; see the lines that begin with !")
+var errUnwell = errors.New("something is missing: the lines that begin with ! say what")
 
 func newDoctor(f *house.Flags) *cobra.Command {
 	cmd := &cobra.Command{
