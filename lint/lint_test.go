@@ -1,7 +1,6 @@
 package lint_test
 
 import (
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,10 +17,10 @@ import (
 )
 
 // known are the tools that a session has. What its servers offer is taken from
-// them; planned names what others are still to offer.
+// them.
 func known(t *testing.T) []lint.Tool {
 	t.Helper()
-	sre, err := lint.Tools("sre-tools", slices.Concat(tools.Kube(nil), tools.Argo(nil), tools.GitLab(nil, nil), tools.Memory(nil, nil, tools.MemoryConfig{}), tools.Tuning(nil, nil))...)
+	sre, err := lint.Tools("sre-tools", tools.All(tools.Config{})...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,35 +32,7 @@ func known(t *testing.T) []lint.Tool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(sre, hook, people)
-	for _, p := range planned() {
-		if !slices.ContainsFunc(all, func(o lint.Tool) bool { return o.Name == p.Name }) {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
-func planned() []lint.Tool {
-	write := []string{"cluster", "namespace", "name", "delivery", "reason", "confirm"}
-	args := map[string][]string{
-		"sre-tools__first_look":           {"delivery", "cluster", "service", "namespace", "at"},
-		"sre-tools__signoz_logs":          {"service", "severity", "contains", "cluster", "limit", "since", "until", "delivery"},
-		"sre-tools__signoz_traces":        {"service", "cluster", "errors_only", "min_ms", "since", "until", "delivery"},
-		"sre-tools__signoz_trace":         {"trace_id", "since", "until", "delivery"},
-		"sre-tools__signoz_metrics":       {"metric", "aggregation", "group_by", "filter", "since", "until", "delivery"},
-		"sre-tools__signoz_alert_rules":   {"name", "id"},
-		"sre-tools__signoz_alert_history": {"rule_id", "since", "until", "delivery"},
-		"sre-tools__restart_deployment":   write,
-		"sre-tools__delete_stuck_pod":     write,
-		"sre-tools__clear_stuck_workflow": write,
-		"sre-tools__refresh_argocd_app":   write,
-	}
-	var out []lint.Tool
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		out = append(out, lint.Tool{Name: "mcp__" + name, Args: args[name]})
-	}
-	return out
+	return slices.Concat(sre, hook, people)
 }
 
 func TestOurRunbookIsClean(t *testing.T) {

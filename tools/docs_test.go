@@ -51,6 +51,9 @@ func chapters() []chapter {
 			{"briefing", map[string]any{}, ""},
 			{"tuning_proposals", map[string]any{}, ""},
 		}},
+		{"The first five minutes", "Every source at once, each with five seconds. One that is not configured or fails is a gap, never an error.", serveFirstLook, []example{
+			{"first_look", map[string]any{"delivery": "d1"}, ""},
+		}},
 		{"Kubernetes", "They read, from every configured cluster, and never a Secret's contents.", serveKube, []example{
 			{"kube_problems", prodArgs(map[string]any{"service": "cart"}), ""},
 			{"kube_events", prodArgs(map[string]any{"namespace": "shop", "object": "Deployment/cart"}), ""},
@@ -60,6 +63,20 @@ func chapters() []chapter {
 		{"Argo CD and Argo Workflows", "", serveArgo, []example{
 			{"argocd_apps", prodArgs(map[string]any{}), ""},
 			{"argo_workflows", prodArgs(map[string]any{}), ""},
+		}},
+		{"GitLab", "What was changed lately. Only the configured projects can be reached; who wrote what is text of others.", serveGitLab, []example{
+			{"gitlab_recent_merges", map[string]any{"service": "cart"}, ""},
+			{"gitlab_merge_diff", map[string]any{"service": "cart", "iid": 412, "path": "deploy"}, ""},
+			{"gitlab_commits", map[string]any{"service": "cart"}, ""},
+			{"gitlab_deployments", map[string]any{"service": "cart", "environment": "production"}, ""},
+		}},
+		{"SigNoz", "Logs, traces, metrics and the rules behind alerts. Filters are made of typed arguments; there is no SQL.", serveSigNoz, []example{
+			{"signoz_logs", map[string]any{"service": "cart", "severity": "error"}, ""},
+			{"signoz_traces", map[string]any{"service": "cart", "errors_only": true}, ""},
+			{"signoz_trace", map[string]any{"trace_id": trace}, ""},
+			{"signoz_metrics", map[string]any{"metric": "k8s.pod.memory.working_set", "group_by": []string{"k8s.pod.name"}}, ""},
+			{"signoz_alert_rules", map[string]any{"name": "error rate"}, ""},
+			{"signoz_alert_history", map[string]any{"rule_id": "0190-a"}, ""},
 		}},
 		{"The four writes", writesText, serveWrites, []example{
 			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "payments", "delivery": "d4", "reason": "pods are wedged since the network change, a restart helped last time"}), "On production the first call changes nothing. With `confirm` it is done, and the answer begins with DONE, DID NOT WORK, or SENT, AND NOT SEEN THROUGH."},
@@ -86,6 +103,28 @@ func serveKube(t *testing.T) []server.ServerTool {
 func serveArgo(t *testing.T) []server.ServerTool {
 	t.Helper()
 	return tools.Argo(sample(t))
+}
+
+// docsBegan is when the alert of the examples began.
+func docsBegan() time.Time { return time.Now().UTC().Truncate(time.Minute).Add(-10 * time.Minute) }
+
+func serveFirstLook(t *testing.T) []server.ServerTool {
+	t.Helper()
+	store, clusters := openStore(t), sample(t)
+	eventAt(t, store, docsBegan())
+	return tools.NewFirstLook(tools.FirstLookConfig{
+		Clusters: clusters, Store: store, GitLab: gitlabAt(t, releases(docsBegan())), SigNoz: signozAt(t, telemetry(docsBegan()), clusters),
+	}).Tools()
+}
+
+func serveGitLab(t *testing.T) []server.ServerTool {
+	t.Helper()
+	return tools.GitLab(gitlabAt(t, releases(docsBegan())), nil)
+}
+
+func serveSigNoz(t *testing.T) []server.ServerTool {
+	t.Helper()
+	return tools.SigNoz(signozAt(t, telemetry(docsBegan()), sample(t)), nil)
 }
 
 // serveMemory is a memory in which the sample's cart has crashed before, and

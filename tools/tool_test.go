@@ -3,7 +3,6 @@ package tools_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +18,7 @@ import (
 // all returns every set of tools of the package.
 func all(t *testing.T) []server.ServerTool {
 	t.Helper()
-	return slices.Concat(tools.Kube(sample(t)), tools.Argo(sample(t)), tools.Memory(openStore(t), playbooks(t), tools.MemoryConfig{}),
-		tools.Tuning(openStore(t), nil), tools.Writes(sample(t), openStore(t), tools.WritesConfig{}))
+	return tools.All(tools.Config{Store: openStore(t), Clusters: sample(t), Playbooks: playbooks(t)})
 }
 
 // What the model sees of a tool, at about four characters a token.

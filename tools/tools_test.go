@@ -40,7 +40,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 // sample starts the sample clusters and returns them configured.
-func sample(t *testing.T) *tools.Clusters {
+func sample(t testing.TB) *tools.Clusters {
 	t.Helper()
 	srv := httptest.NewServer(cluster.New(time.Now().Truncate(time.Second)))
 	t.Cleanup(srv.Close)

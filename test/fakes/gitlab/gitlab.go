@@ -11,6 +11,7 @@ package gitlab
 import (
 	"cmp"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -147,6 +148,8 @@ func (s *Server) fails(w http.ResponseWriter, r *http.Request) bool {
 
 // play reports whether it answered.
 func (f *Fault) play(w http.ResponseWriter, r *http.Request) bool {
+	// The end of a client is seen only once its body was read.
+	_, _ = io.Copy(io.Discard, r.Body)
 	wait := f.Delay
 	if f.Hang {
 		wait = time.Hour

@@ -10,6 +10,7 @@ package signoz
 import (
 	"cmp"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -105,6 +106,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // play reports whether it answered.
 func (f *Fault) play(w http.ResponseWriter, r *http.Request) bool {
+	// The end of a client is seen only once its body was read.
+	_, _ = io.Copy(io.Discard, r.Body)
 	wait := f.Delay
 	if f.Hang {
 		wait = time.Hour
