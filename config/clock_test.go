@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -117,6 +118,30 @@ func TestClockAndHoursReadBackWhatTheyWrite(t *testing.T) {
 		var c config.Clock
 		if err := c.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("UnmarshalText(%q) = %v, want an error", bad, c)
+		}
+	}
+}
+
+func TestIntervalsAndDelaysReadBackWhatTheyWrite(t *testing.T) {
+	for in, want := range map[string]time.Duration{"10m": 10 * time.Minute, "2h": 2 * time.Hour, "1h5m": 65 * time.Minute, "90m": 90 * time.Minute} {
+		var i config.Interval
+		var d config.Delay
+		if err := errors.Join(i.UnmarshalText([]byte(in)), d.UnmarshalText([]byte(in))); err != nil || time.Duration(i) != want || time.Duration(d) != want {
+			t.Errorf("UnmarshalText(%q) = %v and %v, %v, want %s", in, i, d, err, want)
+		}
+		var again config.Delay
+		if err := again.UnmarshalText([]byte(d.String())); err != nil || again != d {
+			t.Errorf("Delay(%q) writes %q, which reads as %v, %v", in, d, again, err)
+		}
+	}
+	var d config.Delay
+	if err := d.UnmarshalText([]byte("never")); err != nil || d != config.Never || d.String() != "never" {
+		t.Errorf("never reads as %v, %v", d, err)
+	}
+	for _, bad := range []string{"", "0m", "10", "10s", "1.5h", "-10m", "m", "1h60m", "10 m", "99999m"} {
+		var i config.Interval
+		if err := i.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("UnmarshalText(%q) = %v, want an error", bad, i)
 		}
 	}
 }

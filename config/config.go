@@ -12,6 +12,8 @@
 package config
 
 import (
+	"time"
+
 	"watchkeeper/runbook"
 	"watchkeeper/secret"
 )
@@ -38,6 +40,15 @@ type OnCall struct {
 	QuietHours      Hours  `yaml:"quiet_hours"       jsonschema:"hours in which what is not critical is held back; empty means never"`
 	Second          string `yaml:"second"            check:"slack_user" jsonschema:"Slack user ID of the person who is called when the first does not answer"`
 	SecondAfterNags int    `yaml:"second_after_nags" check:"positive"   jsonschema:"nags without an answer after which the second person is called"`
+	Nags            Nags   `yaml:"nags"              jsonschema:"when a critical escalation is repeated"`
+}
+
+// Nags tell when a critical escalation is repeated.
+type Nags struct {
+	Prod   Delay    `yaml:"prod"   jsonschema:"from the first message to nag 1 on prod, and where the environment is not known"`
+	Dev    Delay    `yaml:"dev"    jsonschema:"the same on dev"`
+	Every  Interval `yaml:"every"  jsonschema:"from nag to nag while nobody acknowledges"`
+	Reping Delay    `yaml:"reping" jsonschema:"without activity, until whoever acknowledged is asked whether it is still theirs"`
 }
 
 // A Cluster is one Kubernetes cluster, by the name that tools and people use.
@@ -123,7 +134,9 @@ type Secrets struct {
 func Default() Config {
 	return Config{
 		Listen:  "127.0.0.1:8788",
-		OnCall:  OnCall{SecondAfterNags: 6},
+		OnCall: OnCall{SecondAfterNags: 6, Nags: Nags{
+			Prod: Delay(runbook.NagEvery), Dev: Never, Every: Interval(runbook.NagEvery), Reping: Delay(2 * time.Hour),
+		}},
 		Webhook: Webhook{HMACHeader: "X-Grafana-Alerting-Signature"},
 		Policy:  Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
 		Slack:   Slack{APIURL: "https://slack.com/api/"},

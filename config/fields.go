@@ -55,6 +55,13 @@ func formOf(t reflect.Type) check {
 		return check{kind: "time of day", want: `a time such as "04:00 Europe/Paris"`, pattern: "^" + at + `( \S+)?$`}
 	case reflect.TypeFor[Hours]():
 		return check{kind: "hours", want: `hours such as "22:00-07:00 Europe/Paris"`, pattern: "^(" + at + "-" + at + `( \S+)?)?$`}
+	case reflect.TypeFor[Interval]():
+		return check{kind: "hours and minutes", want: `hours and minutes such as "10m" or "1h30m", at least a minute`, pattern: "^" + intervalPattern + "$"}
+	case reflect.TypeFor[Delay]():
+		return check{
+			kind: "hours and minutes, or never", want: `hours and minutes such as "10m" or "1h30m", at least a minute, or "never"`,
+			pattern: "^(" + never + "|" + intervalPattern + ")$",
+		}
 	}
 	return check{want: "text"}
 }

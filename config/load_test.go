@@ -156,6 +156,8 @@ func TestLoadReportsEachMistakeWithItsLine(t *testing.T) {
 		{"time zone", "session: {restart_at: '04:00 Mars/Base'}", `names the unknown time zone "Mars/Base"`},
 		{"hours without end", "oncall: {quiet_hours: '22:00'}", `oncall.quiet_hours: "22:00" has no end; want hours such as`},
 		{"hours of nothing", "oncall: {quiet_hours: '22:00-22:00'}", "starts and ends at the same time"},
+		{"nags that never come again", "oncall: {nags: {every: never}}", `oncall.nags.every: "never" is no length of time; want hours and minutes such as`},
+		{"nag after seconds", "oncall: {nags: {prod: 30s}}", `oncall.nags.prod: "30s" is no length of time; want hours and minutes such as "10m" or "1h30m", at least a minute, or "never"`},
 		{"project", "gitlab: {projects: {backend: backend}}", `gitlab.projects.backend: "backend" is wrong; want a project path`},
 	}
 	for _, tt := range tests {
