@@ -19,6 +19,10 @@ type Write struct {
 	// The object as it was looked at. A confirmation holds for this state only.
 	UID, Version string
 	Confirm      string // token of the confirmation that it needs; "" if it needs none
+
+	// Once says that it must be the only one for its delivery, as on production
+	// unless a person asked for it: what one act did not mend, a person should.
+	Once bool
 }
 
 // An Outcome is how a write ended; "" while it runs.
@@ -36,7 +40,8 @@ const (
 type PastWrite struct {
 	ID             int64
 	Action, Target string
-	At             time.Time // UTC, when it began
+	Delivery       DeliveryID // 0 if none was named
+	At             time.Time  // UTC, when it began
 	EndedAt        time.Time // UTC; zero while it runs, or if whoever ran it died
 	Outcome        Outcome
 }
@@ -62,6 +67,7 @@ type WriteDenied struct {
 	Why     string
 	Until   time.Time // UTC; when it may be tried again, zero if waiting does not help
 	Running int64     // the write of the same target that is under way; 0 if there is none
+	Earlier int64     // the write that was made for the same delivery; 0 if that is not why
 }
 
 // Error implements error.
@@ -79,6 +85,11 @@ func (l WriteLimits) Allow(w Write, past []PastWrite, now time.Time) error {
 	for _, p := range past {
 		if p.Target == w.Target && p.running(now) {
 			return &WriteDenied{Why: fmt.Sprintf("%s of %s is under way since %s", p.Action, p.Target, p.At.UTC().Format("15:04:05Z")), Running: p.ID}
+		}
+	}
+	for _, p := range past {
+		if w.Once && p.Delivery == w.Delivery {
+			return &WriteDenied{Why: fmt.Sprintf("%s of %s was done for %s at %s, and a second act for one event is not made on production", p.Action, p.Target, w.Delivery, p.At.UTC().Format("15:04:05Z")), Earlier: p.ID}
 		}
 	}
 	if until := brokenUntil(past); until.After(now) {

@@ -9,6 +9,33 @@ import (
 	"watchkeeper/runbook"
 )
 
+func TestOneActForADeliveryThatIsHeldToIt(t *testing.T) {
+	now := time.Date(2026, 4, 18, 12, 0, 0, 0, time.UTC)
+	limits := runbook.WriteLimits{PerHour: 10, PerTargetPerHour: 10}
+	past := []runbook.PastWrite{{ID: 3, Action: "delete_stuck_pod", Target: "b", Delivery: 42, At: now.Add(-10 * time.Minute), Outcome: runbook.WriteFailed}}
+	tests := []struct {
+		name    string
+		write   runbook.Write
+		earlier int64
+	}{
+		{"the same delivery, whatever the target", runbook.Write{Target: "a", Delivery: 42, Once: true}, 3},
+		{"another delivery", runbook.Write{Target: "b", Delivery: 43, Once: true}, 0},
+		{"one that is not held to it", runbook.Write{Target: "b", Delivery: 42}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := limits.Allow(tt.write, past, now)
+			var denied *runbook.WriteDenied
+			switch errors.As(err, &denied); {
+			case tt.earlier == 0 && err != nil:
+				t.Errorf("Allow = %v, want nil", err)
+			case tt.earlier != 0 && (denied == nil || denied.Earlier != tt.earlier || !strings.Contains(err.Error(), "delete_stuck_pod of b was done for d42 at 11:50:00Z")):
+				t.Errorf("Allow = %v, want a denial that names the earlier write", err)
+			}
+		})
+	}
+}
+
 func TestWritesAreAllowedWithinTheirLimits(t *testing.T) {
 	now := time.Date(2026, 4, 18, 12, 0, 0, 0, time.UTC)
 	limits := runbook.WriteLimits{PerHour: 4, PerTargetPerHour: 2}

@@ -126,10 +126,10 @@ func pastWrites(ctx context.Context, q querier, now time.Time) ([]runbook.PastWr
 	return collect(ctx, q, func(r *sql.Rows) (runbook.PastWrite, error) {
 		var p runbook.PastWrite
 		var began, ended int64
-		err := r.Scan(&p.ID, &p.Action, &p.Target, &began, &ended, &p.Outcome)
+		err := r.Scan(&p.ID, &p.Action, &p.Target, &p.Delivery, &began, &ended, &p.Outcome)
 		p.At, p.EndedAt = at(began), at(ended)
 		return p, err
-	}, `SELECT b.id, b.action, b.target, b.at, coalesce(e.at, 0), coalesce(e.outcome, '')
+	}, `SELECT b.id, b.action, b.target, b.delivery_id, b.at, coalesce(e.at, 0), coalesce(e.outcome, '')
 		FROM audit b LEFT JOIN audit e ON e.write_id = b.id AND e.phase = 'after'
 		WHERE b.write_id > 0 AND b.phase = 'before' AND b.at > ? ORDER BY b.id DESC`, ms(now.Add(-runbook.WriteMemory)))
 }

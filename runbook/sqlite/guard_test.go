@@ -89,6 +89,19 @@ func TestOneOfManyConcurrentWritesBegins(t *testing.T) {
 	}
 }
 
+func TestTwoActsForOneDeliveryAreNotBothBegun(t *testing.T) {
+	s := openStore(t)
+	first := write("prod/shop/Deployment/cart")
+	first.Once = true
+	begin(t, s, first, noon)
+	second := write("prod/shop/Deployment/orders")
+	second.Once = true
+	_, err := s.BeginWrite(t.Context(), second, limits, noon.Add(time.Minute))
+	denied(t, err, "restart_deployment of prod/shop/Deployment/cart was done for d42 at 12:00:00Z")
+	second.Delivery = 43
+	begin(t, s, second, noon.Add(2*time.Minute))
+}
+
 func TestBreakerOpensAndSaysUntilWhen(t *testing.T) {
 	s := openStore(t)
 	for i, target := range []string{"a", "b", "c"} {
