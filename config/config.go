@@ -133,7 +133,7 @@ type Secrets struct {
 // Default returns the configuration of an empty file without secrets.
 func Default() Config {
 	return Config{
-		Listen:  "127.0.0.1:8788",
+		Listen: "127.0.0.1:8788",
 		OnCall: OnCall{SecondAfterNags: 6, Nags: Nags{
 			Prod: Delay(runbook.NagEvery), Dev: Never, Every: Interval(runbook.NagEvery), Reping: Delay(2 * time.Hour),
 		}},
