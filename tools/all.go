@@ -40,6 +40,6 @@ func All(c Config) []server.ServerTool {
 		NewFirstLook(FirstLookConfig{Clusters: c.Clusters, Store: c.Store, GitLab: c.GitLab, SigNoz: c.SigNoz}).Tools(),
 		Kube(c.Clusters), Argo(c.Clusters),
 		GitLab(c.GitLab, c.Store), SigNoz(c.SigNoz, c.Store),
-		Tuning(c.Store, nil),
+		Tuning(c.Store, nil, c.Location),
 		Writes(c.Clusters, c.Store, WritesConfig{Protected: c.Policy.ProtectedNamespaces, Limits: c.Limits}))
 }

@@ -145,7 +145,7 @@ func serveMemory(t *testing.T) []server.ServerTool {
 		b := alert("Tenant Inactive", fmt.Sprintf("tenant-test-%d", i%3+1), now)
 		p.before(time.Duration(i+2)*11*time.Hour, b, runbook.Noise, "test tenants have no heartbeat")
 	}
-	return slices.Concat(tools.Memory(store, playbooks(t), tools.MemoryConfig{}), tools.Tuning(store, nil))
+	return slices.Concat(tools.Memory(store, playbooks(t), tools.MemoryConfig{}), tools.Tuning(store, nil, nil))
 }
 
 // serveWrites is the sample behind something that accepts every dry run: the

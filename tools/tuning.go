@@ -18,7 +18,8 @@ type Noisebook interface {
 	NoisePatterns(ctx context.Context, now time.Time, days int) ([]runbook.Pattern, error)
 	KeepProposals(ctx context.Context, found []runbook.Proposal) ([]runbook.Proposal, error)
 	Proposals(ctx context.Context) ([]runbook.Proposal, error)
-	ProposalSent(ctx context.Context, id int64, now time.Time) (runbook.Proposal, error)
+	Proposal(ctx context.Context, id int64) (runbook.Proposal, error)
+	SendProposal(ctx context.Context, id int64, text string, from, now time.Time) (p runbook.Proposal, sent bool, err error)
 	AnswerProposal(ctx context.Context, id int64, answer runbook.ProposalState, until time.Time, by string, now time.Time) (runbook.Proposal, error)
 }
 
@@ -34,21 +35,24 @@ const (
 	snoozeDays  = 14              // if the person did not say how long
 	maxDays     = 30              // of the window; the back-test reaches no further
 	maxSent     = 5               // proposals at once: a person reads them on a phone
+	wakeHour    = 9               // sessions start at night, and no proposal is worth a ring then
+	bedHour     = 21
 )
 
 type tuningArgs struct {
 	Days     int    `json:"days,omitempty" jsonschema:"window to look for noise in, 7 if not given, at most 30; with snoozed: for how long, 14 if not given"`
 	ID       int64  `json:"id,omitempty" jsonschema:"with decision: the proposal's number"`
-	Decision string `json:"decision,omitempty" jsonschema:"enum=sent,enum=accepted,enum=declined,enum=snoozed" jsonschema_description:"sent once its text was sent; else what the person answered"`
-	By       string `json:"by,omitempty" jsonschema:"with an answer: the person, as in the event's user attribute"`
+	Decision string `json:"decision,omitempty" jsonschema:"enum=send,enum=accepted,enum=declined,enum=snoozed" jsonschema_description:"send tells the person on call; else what the person answered"`
+	By       string `json:"by,omitempty" jsonschema:"required with an answer: the person, as in the event's user attribute"`
 }
 
-// Tuning returns tuning_proposals. rules may be nil.
-func Tuning(book Noisebook, rules RuleReader) []server.ServerTool {
-	t := tuner{book: book, rules: rules}
+// Tuning returns tuning_proposals. rules may be nil. location is where the
+// people sleep, nil is UTC.
+func Tuning(book Noisebook, rules RuleReader, location *time.Location) []server.ServerTool {
+	t := tuner{book: book, rules: rules, location: cmp.Or(location, time.UTC)}
 	return []server.ServerTool{tool("tuning_proposals",
 		"What to change at the source of alerts that are noise again and again, back-tested on recorded history. Without id: the proposals to send now, "+
-			"each with its text, and where the others stand. With id and decision: records that it was sent, or what the person answered. "+
+			"each with its text, and where the others stand. With id and decision: sends it to the person on call, or records what the person answered. "+
 			"Use it at the start of a session and when a person answers a proposal.",
 		0,
 		func(ctx context.Context, in tuningArgs) (string, error) {
@@ -60,8 +64,9 @@ func Tuning(book Noisebook, rules RuleReader) []server.ServerTool {
 }
 
 type tuner struct {
-	book  Noisebook
-	rules RuleReader
+	book     Noisebook
+	rules    RuleReader
+	location *time.Location
 }
 
 // look finds what is worth a proposal now.
@@ -113,8 +118,8 @@ func proposalPage(found, all []runbook.Proposal, now time.Time) string {
 			continue
 		}
 		sent[p.ID] = true
-		fmt.Fprintf(&b, "Proposal %d, to be sent now: the text between the marks, unchanged. Then tuning_proposals with id %d and decision sent.\n"+
-			"[begin text of proposal %d]\n%s\n[end text]\n", p.ID, p.ID, p.ID, cleanText(p.Text()))
+		fmt.Fprintf(&b, "Proposal %d, to be sent now: tuning_proposals with id %d and decision send. The person gets this:\n"+
+			"[begin text of proposal %d]\n%s\n[end text]\n", p.ID, p.ID, p.ID, message(p))
 	}
 	if len(sent) == 0 {
 		b.WriteString("No proposal is to be sent now.\n")
@@ -139,6 +144,11 @@ func standing(p runbook.Proposal) string {
 	return s
 }
 
+// message is what the person gets: the text, and how to answer it.
+func message(p runbook.Proposal) string {
+	return cleanText(p.Text()) + fmt.Sprintf("\nProposal %d: answer here with accept, decline or snooze.", p.ID)
+}
+
 // cleanText makes the lines of a text safe and keeps its shape: it holds a
 // diff.
 func cleanText(s string) string {
@@ -149,15 +159,65 @@ func cleanText(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// decide records what became of a proposal.
-func (t tuner) decide(ctx context.Context, in tuningArgs, now time.Time) (string, error) {
-	if in.ID == 0 || in.Decision == "" {
+// decide sends a proposal, or records the answer to it.
+func (t tuner) decide(ctx context.Context, in tuningArgs, now time.Time) (text string, err error) {
+	switch {
+	case in.ID == 0 || in.Decision == "":
 		return "", errors.New("give id and decision together; without both it lists the proposals")
+	case in.Decision == "send":
+		text, err = t.send(ctx, in.ID, now)
+	default:
+		text, err = t.answer(ctx, in, now)
 	}
-	p, err := t.record(ctx, in, now)
 	if errors.Is(err, runbook.ErrNotFound) {
 		return "", fmt.Errorf("there is no proposal %d; tuning_proposals without id lists them", in.ID)
 	}
+	return text, err
+}
+
+// send tells the person on call about proposal id, as it stands in the memory.
+func (t tuner) send(ctx context.Context, id int64, now time.Time) (string, error) {
+	p, err := t.book.Proposal(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	p, sent, err := t.book.SendProposal(ctx, id, message(p), awake(now, t.location), now)
+	switch {
+	case err != nil:
+		return "", err
+	case !sent:
+		return fmt.Sprintf("Nothing was sent: it is not due. %s", oneLine(standing(p), 300)), nil
+	}
+	return fmt.Sprintf("Stored; proposal %d goes to the person on call by day, unchanged. An answer arrives as a message event.", id), nil
+}
+
+// awake is now, or the next morning if people sleep now.
+func awake(now time.Time, where *time.Location) time.Time {
+	local := now.In(where)
+	y, m, d := local.Date()
+	switch h := local.Hour(); {
+	case h < wakeHour:
+		return time.Date(y, m, d, wakeHour, 0, 0, 0, where)
+	case h >= bedHour:
+		return time.Date(y, m, d+1, wakeHour, 0, 0, 0, where)
+	}
+	return now
+}
+
+// answer records what a person decided, and says when the proposal comes back.
+func (t tuner) answer(ctx context.Context, in tuningArgs, now time.Time) (string, error) {
+	if in.By == "" {
+		return "", errors.New("by is missing: only a person answers a proposal; give the user attribute of the message")
+	}
+	days := cmp.Or(in.Days, snoozeDays)
+	state, until := runbook.ProposalState(in.Decision), time.Time{}
+	if state == runbook.ProposalSnoozed {
+		if days < 1 || days > 365 {
+			return "", fmt.Errorf("days is %d, want 1 to 365", days)
+		}
+		until = now.Add(time.Duration(days) * runbook.Day)
+	}
+	p, err := t.book.AnswerProposal(ctx, in.ID, state, until, in.By, now)
 	if err != nil {
 		return "", err
 	}
@@ -171,19 +231,4 @@ func (t tuner) decide(ctx context.Context, in tuningArgs, now time.Time) (string
 		text += fmt.Sprintf(" It comes back on %s, if the noise goes on.", p.SnoozedUntil.Format("Jan 2"))
 	}
 	return text, nil
-}
-
-func (t tuner) record(ctx context.Context, in tuningArgs, now time.Time) (runbook.Proposal, error) {
-	if in.Decision == "sent" {
-		return t.book.ProposalSent(ctx, in.ID, now)
-	}
-	var until time.Time
-	if in.Decision == string(runbook.ProposalSnoozed) {
-		days := cmp.Or(in.Days, snoozeDays)
-		if days < 1 || days > 365 {
-			return runbook.Proposal{}, fmt.Errorf("days is %d, want 1 to 365", days)
-		}
-		until = now.Add(time.Duration(days) * runbook.Day)
-	}
-	return t.book.AnswerProposal(ctx, in.ID, runbook.ProposalState(in.Decision), until, cmp.Or(in.By, "session"), now)
 }

@@ -147,31 +147,46 @@ func (s *Store) Proposals(ctx context.Context) ([]runbook.Proposal, error) {
 		`SELECT `+proposalColumns+` FROM proposals ORDER BY created_at DESC, id DESC`)
 }
 
-// ProposalSent records that a person was told of proposal id.
-func (s *Store) ProposalSent(ctx context.Context, id int64, now time.Time) (runbook.Proposal, error) {
-	return s.changeProposal(ctx, id, "proposal_sent", "session", now,
-		`UPDATE proposals SET state = 'open', raised = raised + 1, sent_at = ? WHERE id = ?`, ms(now), id)
+// Proposal returns proposal id as it stands, with the noise since its answer.
+func (s *Store) Proposal(ctx context.Context, id int64) (runbook.Proposal, error) {
+	p, err := findProposal(ctx, s.read, `id = ?`, id)
+	if err != nil {
+		return p, fmt.Errorf("proposal %d: %w", id, explain(domainErr(err)))
+	}
+	return p, nil
+}
+
+// SendProposal stores text as a message to the person on call, not sent before
+// from, and proposal id as open: both or neither, so that it is said once,
+// whoever dies when. One that is not due is left as it is, and sent is false.
+func (s *Store) SendProposal(ctx context.Context, id int64, text string, from, now time.Time) (p runbook.Proposal, sent bool, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if p, err = findProposal(ctx, tx, `id = ?`, id); err != nil || !p.Due(now) {
+			return err
+		}
+		m := runbook.Message{Key: fmt.Sprintf("proposal:%d:%d", p.ID, p.Raised+1), Kind: "proposal", Text: text, CreatedAt: now, NextAt: from}
+		if err := insertMessage(ctx, tx, m); err != nil {
+			return err
+		}
+		sent = true
+		p, err = changeProposal(ctx, tx, id, "proposal_sent", "session", now,
+			`UPDATE proposals SET state = 'open', raised = raised + 1, sent_at = ? WHERE id = ?`, ms(now), id)
+		return err
+	})
+	if err != nil {
+		return p, false, fmt.Errorf("proposal %d: %w", id, err)
+	}
+	return p, sent, nil
 }
 
 // AnswerProposal records what a person decided about proposal id: accepted,
 // declined, or snoozed until a time.
-func (s *Store) AnswerProposal(ctx context.Context, id int64, answer runbook.ProposalState, until time.Time, by string, now time.Time) (runbook.Proposal, error) {
-	return s.changeProposal(ctx, id, "proposal_"+string(answer), by, now, `
-		UPDATE proposals SET state = ?, decided_at = ?, decided_by = ?, snoozed_until = ?, noise_then = noise WHERE id = ?`,
-		answer, ms(now), by, ms(until), id)
-}
-
-func (s *Store) changeProposal(ctx context.Context, id int64, action, by string, now time.Time, update string, args ...any) (runbook.Proposal, error) {
-	var p runbook.Proposal
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, update, args...); err != nil {
-			return err
-		}
-		var err error
-		if p, err = findProposal(ctx, tx, `id = ?`, id); err != nil {
-			return err
-		}
-		return insertAudit(ctx, tx, runbook.AuditEntry{At: now, Actor: by, Action: action, Target: p.Key, Phase: "after"})
+func (s *Store) AnswerProposal(ctx context.Context, id int64, answer runbook.ProposalState, until time.Time, by string, now time.Time) (p runbook.Proposal, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		p, err = changeProposal(ctx, tx, id, "proposal_"+string(answer), by, now, `
+			UPDATE proposals SET state = ?, decided_at = ?, decided_by = ?, snoozed_until = ?, noise_then = noise WHERE id = ?`,
+			answer, ms(now), by, ms(until), id)
+		return err
 	})
 	if err != nil {
 		return p, fmt.Errorf("proposal %d: %w", id, err)
@@ -179,17 +194,29 @@ func (s *Store) changeProposal(ctx context.Context, id int64, action, by string,
 	return p, nil
 }
 
+// changeProposal runs update and returns the proposal as it stands then.
+func changeProposal(ctx context.Context, tx *sql.Tx, id int64, action, by string, now time.Time, update string, args ...any) (runbook.Proposal, error) {
+	if _, err := tx.ExecContext(ctx, update, args...); err != nil {
+		return runbook.Proposal{}, err
+	}
+	p, err := findProposal(ctx, tx, `id = ?`, id)
+	if err != nil {
+		return p, err
+	}
+	return p, insertAudit(ctx, tx, runbook.AuditEntry{At: now, Actor: by, Action: action, Target: p.Key, Phase: "after"})
+}
+
 const proposalColumns = `id, key, alert, service, cluster, days, fired, noise, words, note, diff,
 	tested_days, tested, tested_gone, tested_noise, tested_real, tested_hidden, state, raised, created_at,
 	sent_at, decided_at, decided_by, snoozed_until, noise_then`
 
 // findProposal also counts the noise since the answer, if there is one.
-func findProposal(ctx context.Context, tx *sql.Tx, where string, arg any) (runbook.Proposal, error) {
-	p, err := scanProposal(tx.QueryRowContext(ctx, `SELECT `+proposalColumns+` FROM proposals WHERE `+where, arg))
+func findProposal(ctx context.Context, q querier, where string, arg any) (runbook.Proposal, error) {
+	p, err := scanProposal(q.QueryRowContext(ctx, `SELECT `+proposalColumns+` FROM proposals WHERE `+where, arg))
 	if err != nil || p.DecidedAt.IsZero() {
 		return p, err
 	}
-	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM occurrences
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM occurrences
 		WHERE `+ofService(p.Service)+` AND starts_at > ? AND verdict = 'noise'`, p.Alert, p.Service, ns(p.CountsFrom())).
 		Scan(&p.NoiseSince)
 	return p, err

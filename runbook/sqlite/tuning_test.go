@@ -83,8 +83,15 @@ func TestAProposalKeepsItsStateAndGetsNewNumbers(t *testing.T) {
 	if p.ID == 0 || p.State != runbook.ProposalNew || p.Noise != 12 || !p.Due(noon) || p.BackTest.String() != "would have removed 12 of 12, and none that was real" {
 		t.Fatalf("new proposal = %+v", p)
 	}
-	if p, err := s.ProposalSent(t.Context(), p.ID, noon); err != nil || p.State != runbook.ProposalOpen || p.Raised != 1 || !p.SentAt.Equal(noon) {
-		t.Fatalf("ProposalSent = %+v, %v", p, err)
+	p, sent, err := s.SendProposal(t.Context(), p.ID, "tune it", noon.Add(time.Hour), noon)
+	if err != nil || !sent || p.State != runbook.ProposalOpen || p.Raised != 1 || !p.SentAt.Equal(noon) {
+		t.Fatalf("SendProposal = %+v, %t, %v", p, sent, err)
+	}
+	if p, sent, err := s.SendProposal(t.Context(), p.ID, "tune it", noon.Add(time.Hour), noon); err != nil || sent || p.Raised != 1 {
+		t.Errorf("SendProposal again = %+v, %t, %v, want nothing sent", p, sent, err)
+	}
+	if out, err := s.Messages(t.Context(), 0, 10); err != nil || len(out) != 1 || out[0].Text != "tune it" || out[0].State != "queued" || !out[0].NextAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("Messages = %+v, %v, want the proposal once", out, err)
 	}
 	if p := find(noon.Add(time.Minute)); p.Due(noon.Add(time.Minute)) || p.State != runbook.ProposalOpen {
 		t.Fatalf("found again = %+v, want it to wait", p)
@@ -108,8 +115,11 @@ func TestAProposalKeepsItsStateAndGetsNewNumbers(t *testing.T) {
 
 func TestAnUnknownProposalIsNotFound(t *testing.T) {
 	s := openStore(t)
-	if _, err := s.ProposalSent(t.Context(), 7, noon); !errors.Is(err, runbook.ErrNotFound) {
-		t.Errorf("ProposalSent = %v, want ErrNotFound", err)
+	if _, err := s.Proposal(t.Context(), 7); !errors.Is(err, runbook.ErrNotFound) {
+		t.Errorf("Proposal = %v, want ErrNotFound", err)
+	}
+	if _, _, err := s.SendProposal(t.Context(), 7, "tune it", noon, noon); !errors.Is(err, runbook.ErrNotFound) {
+		t.Errorf("SendProposal = %v, want ErrNotFound", err)
 	}
 	if _, err := s.AnswerProposal(t.Context(), 7, runbook.ProposalAccepted, time.Time{}, "U1", noon); !errors.Is(err, runbook.ErrNotFound) {
 		t.Errorf("AnswerProposal = %v, want ErrNotFound", err)
