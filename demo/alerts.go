@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
-	"text/template"
 	"time"
 
 	"watchkeeper/runbook"
@@ -47,46 +49,74 @@ func scenes() []scene {
 	}
 }
 
-// A stormRule is one alert of the storm.
-type stormRule struct{ Name, Service, Namespace, Summary, Severity string }
-
-// stormRules are enough to be a storm: more than [runbook.StormAbove].
-func stormRules() []stormRule {
-	var rules []stormRule
+// storm returns alerts enough to be a storm: more than [runbook.StormAbove].
+func storm(now time.Time) (string, error) {
+	var alerts []string
+	alert := func(name, service, namespace, severity, summary string) error {
+		text, err := json.Marshal(map[string]any{
+			"status": "firing", "startsAt": now.Add(-time.Minute).UTC(), "endsAt": time.Time{},
+			"labels": map[string]string{
+				"alertname": name, "cluster": "platform-prod", "environment": "production",
+				"namespace": namespace, "service": service, "severity": severity,
+			},
+			"annotations":  map[string]string{"summary": summary},
+			"generatorURL": "http://prometheus.example.com/graph?g0.expr=up&g0.tab=1",
+			"fingerprint":  fmt.Sprintf("5701a%011x", len(alerts)),
+		})
+		alerts = append(alerts, string(text))
+		return err
+	}
+	var errs []error
 	for _, s := range []string{
 		"shop/frontend", "shop/checkout-api", "shop/cart", "shop/orders-api",
 		"shop/payments", "shop/backend", "data/data-service", "data/embedding-worker",
 	} {
 		namespace, service, _ := strings.Cut(s, "/")
-		rules = append(rules,
-			stormRule{"Requests to " + service + " fail", service, namespace, "5xx above 5%", "critical"},
-			stormRule{service + " is slow", service, namespace, "p99 above 2 s", "warning"},
-			stormRule{service + " cannot resolve names", service, namespace, "DNS lookups time out", "warning"})
+		errs = append(errs,
+			alert("Requests to "+service+" fail", service, namespace, "critical", "5xx above 5%"),
+			alert(service+" is slow", service, namespace, "warning", "p99 above 2 s"),
+			alert(service+" cannot resolve names", service, namespace, "warning", "DNS lookups time out"))
 	}
-	return rules
+	return strings.Join(alerts, ","), errors.Join(errs...)
 }
 
-// render returns the body of s as if it were sent at now.
+// render returns the body of s as if it were sent at now. A body holds ${ago
+// 15m} for a time, ${nano 15m} for the same in nanoseconds, and ${storm}.
+//
+// It does not use text/template, which calls methods by name: the linker would
+// then keep every method of every type, and the program would be half as large
+// again, in memory too.
 func (s scene) render(now time.Time) ([]byte, error) {
-	back := func(d string, form func(time.Time) string) (string, error) {
-		ago, err := time.ParseDuration(d)
-		return form(now.Add(-ago).UTC()), err
-	}
-	t, err := template.New(s.body).Funcs(template.FuncMap{
-		"ago": func(d string) (string, error) {
-			return back(d, func(t time.Time) string { return t.Format(time.RFC3339Nano) })
-		},
-		"nano": func(d string) (string, error) {
-			return back(d, func(t time.Time) string { return fmt.Sprint(t.UnixNano()) })
-		},
-		"rules": stormRules,
-	}).ParseFS(bodies, "data/"+s.body)
+	body, err := bodies.ReadFile("data/" + s.body)
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	err = t.ExecuteTemplate(&b, s.body, nil)
-	return b.Bytes(), err
+	var errs []error
+	text := os.Expand(string(body), func(name string) string {
+		value, err := fill(name, now)
+		errs = append(errs, err)
+		return value
+	})
+	return []byte(text), errors.Join(errs...)
+}
+
+// fill returns what stands for ${name} in a body.
+func fill(name string, now time.Time) (string, error) {
+	if name == "storm" {
+		return storm(now)
+	}
+	form, d, _ := strings.Cut(name, " ")
+	ago, err := time.ParseDuration(d)
+	then := now.Add(-ago).UTC()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("${%s}: %w", name, err)
+	case form == "ago":
+		return then.Format(time.RFC3339Nano), nil
+	case form == "nano":
+		return fmt.Sprint(then.UnixNano()), nil
+	}
+	return "", fmt.Errorf("${%s} is unknown; want ago, nano or storm", name)
 }
 
 // send posts s to the intake at url, as its sender would.
