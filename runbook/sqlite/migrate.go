@@ -55,16 +55,10 @@ const migrateTries = 250
 // current reports whether the newest embedded migration has run: the common
 // case at start, which must be fast.
 func current(ctx context.Context, db *sql.DB) (bool, error) {
-	var tables int
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'`).Scan(&tables)
-	if err != nil || tables == 0 {
-		return false, err
-	}
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+	newest, err := newestMigration()
 	if err != nil {
 		return false, err
 	}
-	var version int
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied = 1`).Scan(&version)
-	return version >= len(files), err
+	version, err := schemaVersion(ctx, db)
+	return version >= newest, err
 }
