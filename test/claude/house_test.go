@@ -48,8 +48,8 @@ func binary(t *testing.T, name string) string {
 }
 
 // newHouse makes the workspace and starts watchkeeper up. config is added to
-// watchkeeper.yaml.
-func newHouse(t *testing.T, api, config string) *house {
+// watchkeeper.yaml; prepare changes what it starts with.
+func newHouse(t *testing.T, api, config string, prepare ...func(*house)) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), state: filepath.Join(t.TempDir(), "state"), listen: freePort(t)}
 	for _, name := range []string{"watchkeeper", "webhook-channel", "slack-channel", "sre-tools"} {
@@ -65,6 +65,9 @@ func newHouse(t *testing.T, api, config string) *house {
 		"clusters:\n  platform-prod: {env: prod, aliases: [prod-eu1]}\n  platform-dev: {env: dev}\n"+
 		"session: {mode: stream, claude: "+cli(t)+"}\n"+config)
 	h.env = environment(t, api, apiKey, "KUBECONFIG="+kubeconfig)
+	for _, p := range prepare {
+		p(h)
+	}
 	h.up()
 	t.Cleanup(h.stop)
 	return h

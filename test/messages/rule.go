@@ -30,14 +30,16 @@ type Match struct {
 	NoResult bool   // the user's last turn holds no tool result
 }
 
-// A Rule says what the model does when Match holds.
+// A Rule says what the model does when Match holds: always the same, or what a
+// function makes of the request.
 type Rule struct {
 	Name  string // in the records and in messages of failed tests
 	When  Match
-	Reply []Block         // none is the text "OK"
-	Fail  *Failure        // instead of Reply
-	Times int             // how often the rule is used; 0 is always
-	Hold  <-chan struct{} // the answer waits until it is closed; nil does not wait
+	Reply []Block               // none is the text "OK"
+	Do    func(Request) []Block // makes the reply, instead of Reply; it may be called from several goroutines
+	Fail  *Failure              // instead of Reply
+	Times int                   // how often the rule is used; 0 is always
+	Hold  <-chan struct{}       // the answer waits until it is closed; nil does not wait
 }
 
 // A Block is one piece of the model's turn; see [Text] and [Call].

@@ -125,6 +125,9 @@ func (s *Script) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		fail(w, *rule.Fail)
 		return
 	}
+	if rule.Do != nil {
+		rule.Reply = rule.Do(r)
+	}
 	answer(w, r, rule.Reply, caught)
 }
 

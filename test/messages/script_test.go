@@ -101,6 +101,15 @@ func TestRules(t *testing.T) {
 	}
 }
 
+func TestReplyIsMadeOfTheRequest(t *testing.T) {
+	_, url := serve(t, messages.Rule{Do: func(r messages.Request) []messages.Block {
+		return []messages.Block{messages.Text(strings.ToUpper(r.Results()[0].Text))}
+	}})
+	if _, body := post(t, url+"/v1/messages", resultTurn); !strings.Contains(body, `"STORED D42"`) {
+		t.Errorf("the answer is %s, want one made of the result", body)
+	}
+}
+
 func TestReplyUsesWhatTheRuleCaught(t *testing.T) {
 	_, url := serve(t, messages.Rule{
 		When: messages.Match{Text: `delivery="(?P<delivery>d\d+)"`},
