@@ -41,5 +41,5 @@ func All(c Config) []server.ServerTool {
 		Kube(c.Clusters), Argo(c.Clusters),
 		GitLab(c.GitLab, c.Store), SigNoz(c.SigNoz, c.Store),
 		Tuning(c.Store, nil, c.Location),
-		Writes(c.Clusters, c.Store, WritesConfig{Protected: c.Policy.ProtectedNamespaces, Limits: c.Limits}))
+		Writes(c.Clusters, c.Store, WritesConfig{Policy: c.Policy, Playbooks: c.Playbooks, Limits: c.Limits}))
 }

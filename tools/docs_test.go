@@ -3,8 +3,6 @@ package tools_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
-	"watchkeeper/demo/cluster"
 	"watchkeeper/runbook"
 	"watchkeeper/tools"
 )
@@ -79,19 +76,27 @@ func chapters() []chapter {
 			{"signoz_alert_history", map[string]any{"rule_id": "0190-a"}, ""},
 		}},
 		{"The four writes", writesText, serveWrites, []example{
-			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "payments", "delivery": "d4", "reason": "pods are wedged since the network change, a restart helped last time"}), "On production the first call changes nothing. With `confirm` it is done, and the answer begins with DONE, DID NOT WORK, or SENT, AND NOT SEEN THROUGH."},
-			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "cart", "reason": "it crashes"}), "A refusal says why, and what a person could do."},
-			{"delete_stuck_pod", prodArgs(map[string]any{"namespace": "shop", "name": "cart-54f988bb87-685fd", "reason": "the database is back, only the backoff waits"}), ""},
-			{"clear_stuck_workflow", prodArgs(map[string]any{"namespace": "data", "name": "ingest-biorxiv-x7k2p", "reason": "it blocks the next run, which is scheduled hourly"}), ""},
-			{"refresh_argocd_app", prodArgs(map[string]any{"namespace": "argocd", "name": "data-service", "reason": "the fix of the helm values is merged and not seen"}), ""},
+			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "payments", "delivery": "d1", "reason": "pods are wedged since the network change, a restart helped last time"}), "On production the first call changes nothing. With `confirm` it is done, and the answer begins with DONE, DID NOT WORK, or SENT, AND NOT SEEN THROUGH."},
+			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "cart", "delivery": "d2", "reason": "it crashes"}), "A refusal says why, and what a person could do."},
+			{"restart_deployment", prodArgs(map[string]any{"namespace": "shop", "name": "payments", "delivery": "d5", "reason": "it lost its database"}), "What the playbook of the alert does not allow is refused before anything is looked at."},
+			{"delete_stuck_pod", prodArgs(map[string]any{"namespace": "shop", "name": "cart-54f988bb87-685fd", "delivery": "d2", "reason": "the database is back, only the backoff waits"}), ""},
+			{"clear_stuck_workflow", prodArgs(map[string]any{"namespace": "data", "name": "ingest-biorxiv-x7k2p", "delivery": "d3", "reason": "it blocks the next run, which is scheduled hourly"}), ""},
+			{"refresh_argocd_app", prodArgs(map[string]any{"namespace": "argocd", "name": "data-service", "delivery": "d4", "reason": "the fix of the helm values is merged and not seen"}), ""},
 		}},
 	}
 }
 
-const writesText = `All four take the same arguments and pass the same guard: policy (protected namespaces, limits, circuit breaker), what the
-cluster says now, a dry run on the API server, on production (and where the environment is not known) a second call with
-the ` + "`confirm`" + ` token of the first, an audit entry, the request with the UID and resourceVersion that were looked at, a look at
-what became of it, and a second audit entry. The token holds once, for 5 minutes, for this action on this object as it is.
+const writesText = `All four take the same arguments and pass the same guard: a mandate, policy (protected namespaces, limits, circuit
+breaker), what the cluster says now, a dry run on the API server, on production (and where the environment is not known) a
+second call with the ` + "`confirm`" + ` token of the first, an audit entry, the request with the UID and resourceVersion that were
+looked at, a look at what became of it, and a second audit entry. The token holds once, for 5 minutes, for this action on
+this object as it is.
+
+The mandate is ` + "`delivery`" + `. That of an alert must be open, still fire, be about this cluster and not about three services at
+once, and the playbook of every alert in it must list the action under ` + "`allowed_actions`" + `; on production it carries one action,
+and the second step is a person. That of a message in which a person asks for it carries what they ask for, for one hour.
+Protected namespaces, preconditions, limits and confirmation hold for both.
+
 After 3 failures in a row all writes stop for 30 minutes. ` + "`policy.writes`" + ` in the configuration bounds how many there are in an
 hour. Nothing else writes to a cluster: below the handlers, the transport lets through only the request of the act in progress.`
 
@@ -148,27 +153,20 @@ func serveMemory(t *testing.T) []server.ServerTool {
 	return slices.Concat(tools.Memory(store, playbooks(t), tools.MemoryConfig{}), tools.Tuning(store, nil, nil))
 }
 
-// serveWrites is the sample behind something that accepts every dry run: the
-// sample is read-only, and what a real API server does is tested against one.
+// serveWrites is a memory with alerts about what the examples are for: what may
+// be done depends on their playbooks.
 func serveWrites(t *testing.T) []server.ServerTool {
 	t.Helper()
-	sample := cluster.New(time.Now().Truncate(time.Second))
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("dryRun") == "All" {
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"apiVersion":"v1","kind":"Status","status":"Success"}`)
-			return
-		}
-		sample.ServeHTTP(w, r)
-	}))
-	t.Cleanup(srv.Close)
 	store := openStore(t)
-	past{session{t: t}, store, time.Now()}.before(time.Hour, alert("KubePodCrashLooping", "cart", time.Now()), runbook.Noise, "x")
-	for range 3 {
-		past{session{t: t}, store, time.Now()}.put(time.Now(), alert(fmt.Sprintf("A%d", time.Now().UnixNano()), "payments", time.Now()))
+	for i, a := range []runbook.Alert{
+		alert("ServiceDown", "payments", time.Now()), alert("KubePodCrashLooping", "cart", time.Now()),
+		alert("ArgoWorkflowStuck", "ingest", time.Now()), alert("ArgoCDAppOutOfSync", "data-service", time.Now()), alert("PostgresDown", "orders-db", time.Now()),
+	} {
+		if id := putAlert(t, store, a); id != fmt.Sprintf("d%d", i+1) {
+			t.Fatalf("delivery %s, want d%d", id, i+1)
+		}
 	}
-	clusters := tools.NewClusters(tools.ClusterConfig{Name: "platform-prod", Env: runbook.Prod, Config: cluster.RESTConfig(srv.URL, "platform-prod")})
-	return tools.Writes(clusters, store, tools.WritesConfig{Limits: runbook.WriteLimits{PerHour: 10, PerTargetPerHour: 2}})
+	return tools.Writes(rehearsed(t), store, tools.WritesConfig{Playbooks: playbooks(t), Limits: runbook.WriteLimits{PerHour: 10, PerTargetPerHour: 2}})
 }
 
 // TestDocsAreUpToDate writes docs/tools.md with -update.

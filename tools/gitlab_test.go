@@ -67,15 +67,7 @@ func gitlabAt(t testing.TB, s *gitlab.Server) *tools.GitLabClient {
 // eventAt stores an alert that began then, and returns its delivery.
 func eventAt(t testing.TB, store *sqlite.Store, began time.Time) string {
 	t.Helper()
-	_, err := store.Put(t.Context(), runbook.Batch{Source: "test", ReceivedAt: began.Add(time.Minute), Alerts: []runbook.Alert{alert("HighErrorRate", "cart", began)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ds, err := store.Open(t.Context())
-	if err != nil || len(ds) == 0 {
-		t.Fatalf("open deliveries = %v, %v", ds, err)
-	}
-	return ds[len(ds)-1].ID.String()
+	return putAlert(t, store, alert("HighErrorRate", "cart", began))
 }
 
 func TestGitLabTools(t *testing.T) {

@@ -33,6 +33,7 @@ const seeThrough = 80 * time.Second
 // A ledger is what the guard needs of the memory.
 type ledger interface {
 	claimer
+	Alerts(ctx context.Context, id runbook.DeliveryID, limit int) ([]runbook.Occurrence, error)
 	Audit(ctx context.Context, a runbook.AuditEntry) error
 	AllowWrite(ctx context.Context, w runbook.Write, l runbook.WriteLimits, now time.Time) error
 	BeginWrite(ctx context.Context, w runbook.Write, l runbook.WriteLimits, now time.Time) (runbook.Write, error)
@@ -42,7 +43,8 @@ type ledger interface {
 
 // WritesConfig bounds what the tools may change. The zero value allows nothing.
 type WritesConfig struct {
-	Protected []string // globs of namespaces in which nothing is changed
+	Policy    runbook.Policy    // protected namespaces, and what is left to a person
+	Playbooks runbook.Playbooks // what may be done for an alert; without them only what a person asks for
 	Limits    runbook.WriteLimits
 	Actor     string        // in the audit; "" is "session"
 	Patience  time.Duration // how long a write is watched after it was sent; 0 is 80 seconds
@@ -52,13 +54,16 @@ type WritesConfig struct {
 // restart_deployment, delete_stuck_pod, clear_stuck_workflow and
 // refresh_argocd_app. All of them pass the guard:
 //
-//  1. policy: protected namespaces, limits, the circuit breaker;
-//  2. what the cluster says now, against the preconditions of the action;
-//  3. a dry run on the API server, which asks RBAC and the admission policies;
-//  4. on production a second call, with the token that the first one returned;
-//  5. an audit entry, before anything is sent;
-//  6. the request, with the UID and the resourceVersion that were looked at;
-//  7. a look at what became of it, and a second audit entry.
+//  1. a mandate: an open alert of that cluster whose playbook allows the action,
+//     or the message of a person who asks for it;
+//  2. policy: protected namespaces, limits, the circuit breaker, and on
+//     production one action for each alert;
+//  3. what the cluster says now, against the preconditions of the action;
+//  4. a dry run on the API server, which asks RBAC and the admission policies;
+//  5. on production a second call, with the token that the first one returned;
+//  6. an audit entry, before anything is sent;
+//  7. the request, with the UID and the resourceVersion that were looked at;
+//  8. a look at what became of it, and a second audit entry.
 func Writes(clusters *Clusters, l ledger, cfg WritesConfig) []server.ServerTool {
 	cfg.Actor, cfg.Patience = orElse(cfg.Actor, "session"), cmp.Or(cfg.Patience, seeThrough)
 	g := &guard{clusters, l, cfg}
@@ -104,7 +109,7 @@ type order struct {
 	*guard
 	work
 	target
-	delivery        runbook.DeliveryID
+	delivery        runbook.Delivery
 	reason, confirm string
 }
 
@@ -117,24 +122,25 @@ func (g *guard) order(ctx context.Context, w work, in writeArgs) (*order, error)
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	o := &order{guard: g, work: w, reason: oneLine(in.Reason, 500), confirm: strings.TrimSpace(in.Confirm)}
-	if in.Delivery != "" {
-		d, err := claim(ctx, g.ledger, in.Delivery)
-		if err != nil {
-			return nil, err
-		}
-		o.delivery = d.ID
+	d, err := claim(ctx, g.ledger, in.Delivery)
+	if err != nil {
+		return nil, err
 	}
 	cl, err := c.clients()
 	if err != nil {
 		return nil, err
 	}
-	o.target = target{c, cl, w.kind, in.Namespace, in.Name}
-	return o, nil
+	return &order{
+		guard: g, work: w, target: target{c, cl, w.kind, in.Namespace, in.Name},
+		delivery: d, reason: oneLine(in.Reason, 500), confirm: strings.TrimSpace(in.Confirm),
+	}, nil
 }
 
 // run takes an order through the guard.
 func (o *order) run(ctx context.Context) (string, error) {
+	if err := o.mandated(ctx, time.Now()); err != nil {
+		return "", err
+	}
 	if !o.elsewhere {
 		if err := o.unprotected(ctx, o.target, o.namespace); err != nil {
 			return "", err
@@ -144,9 +150,11 @@ func (o *order) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	strict := o.cluster.Env.Strict() || d.strict
 	w := runbook.Write{
 		Action: o.action, Target: o.String(), Actor: o.cfg.Actor, Reason: o.reason,
-		Delivery: o.delivery, UID: string(d.uid), Version: d.version,
+		Delivery: o.delivery.ID, UID: string(d.uid), Version: d.version,
+		Once: strict && o.delivery.Kind != runbook.EventMessage,
 	}
 	if err := o.ledger.AllowWrite(ctx, w, o.cfg.Limits, time.Now()); err != nil {
 		return o.denied(err)
@@ -154,7 +162,7 @@ func (o *order) run(ctx context.Context) (string, error) {
 	if err := o.send(ctx, d.act, true); err != nil {
 		return "", o.rejected(err)
 	}
-	if o.cluster.Env.Strict() || d.strict {
+	if strict {
 		if o.confirm == "" {
 			return o.ask(ctx, d, w)
 		}
@@ -171,7 +179,7 @@ func (o *order) run(ctx context.Context) (string, error) {
 // known.
 func (g *guard) unprotected(ctx context.Context, t target, namespace string) error {
 	glob := func(p string) bool { return p != "" && runbook.Glob(p, namespace) }
-	if slices.Contains(alwaysProtected, namespace) || slices.ContainsFunc(g.cfg.Protected, glob) {
+	if slices.Contains(alwaysProtected, namespace) || slices.ContainsFunc(g.cfg.Policy.ProtectedNamespaces, glob) {
 		return refuse("do it by hand, if it is right", "namespace %s is protected, and nothing is ever changed in it", namespace)
 	}
 	ns, err := t.clients.kube.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
@@ -198,6 +206,8 @@ func (o *order) denied(err error) (string, error) {
 		return "", err
 	case d.Running != 0:
 		return fmt.Sprintf("Nothing was done a second time: %s. Its result is in the other call.\n", d.Error()), nil
+	case d.Earlier != 0:
+		return "", &refusal{d.Error(), decideByPerson}
 	case strings.Contains(d.Why, "confirm token"):
 		return "", &refusal{d.Error(), "nothing; call again without confirm to see the object as it is now and to get a new token"}
 	case d.Until.IsZero():
@@ -301,7 +311,7 @@ func patience(ctx context.Context) time.Duration {
 func (o *order) audit(ctx context.Context, why string) error {
 	return o.ledger.Audit(ctx, runbook.AuditEntry{
 		At: time.Now(), Actor: o.cfg.Actor, Action: o.action,
-		Target: o.String(), Phase: "refused", Detail: oneLine(why, 500), Delivery: o.delivery,
+		Target: o.String(), Phase: "refused", Detail: oneLine(why, 500), Delivery: o.delivery.ID,
 	})
 }
 

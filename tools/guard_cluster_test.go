@@ -38,6 +38,7 @@ type hand struct {
 	*kubetest.Cluster
 	namespace string
 	store     *sqlite.Store
+	asked     string // the message in which a person asks for what the tests do
 }
 
 // many allows more writes than a test makes.
@@ -52,11 +53,11 @@ func startHand(t *testing.T, cfg tools.WritesConfig, labels ...string) hand {
 		tools.ClusterConfig{Name: "dev", Env: runbook.Dev, Config: c.Agent},
 	)
 	store := openStore(t)
-	return hand{startWith(t, tools.Writes(clusters, store, cfg)...), c, c.Namespace(t, labels...), store}
+	return hand{startWith(t, tools.Writes(clusters, store, cfg)...), c, c.Namespace(t, labels...), store, heard(t, store, runbook.EventMessage, time.Now())}
 }
 
 func (h hand) args(cluster, name string, more ...string) map[string]any {
-	args := map[string]any{"cluster": cluster, "namespace": h.namespace, "name": name, "reason": "pods are wedged, history says a restart helps"}
+	args := map[string]any{"cluster": cluster, "namespace": h.namespace, "name": name, "delivery": h.asked, "reason": "pods are wedged, history says a restart helps"}
 	for i := 0; i+1 < len(more); i += 2 {
 		args[more[i]] = more[i+1]
 	}
@@ -219,6 +220,33 @@ func TestRestartOnProdNeedsItsOwnToken(t *testing.T) {
 	}
 }
 
+// What one action did not mend, a person should: on production the alert
+// carries one, on dev as many as the limits let.
+func TestOneActionForEachAlertOnProduction(t *testing.T) {
+	h := startHand(t, tools.WritesConfig{Limits: many, Playbooks: playbooks(t)})
+	h.Apply(t, h.namespace, deployment("cart", "replicas: 1", "", "")+"---"+deployment("orders", "replicas: 1", "", ""))
+	h.rolledOut("cart")
+	h.rolledOut("orders")
+	down := with(alert("ServiceDown", "cart", time.Now()), func(a *runbook.Alert) { a.Cluster = "prod" })
+	id := putAlert(t, h.store, down)
+	token := h.token(h.ok("restart_deployment", h.args("prod", "cart", "delivery", id)))
+	second := h.token(h.ok("restart_deployment", h.args("prod", "orders", "delivery", id)))
+	contains(t, h.ok("restart_deployment", h.args("prod", "cart", "delivery", id, "confirm", token)), "DONE: restart_deployment")
+	for _, confirm := range []string{"", second} {
+		h.refuses("restart_deployment", h.args("prod", "orders", "delivery", id, "confirm", confirm),
+			"restart_deployment of prod/"+h.namespace+"/Deployment/cart was done for "+id, "A person could: decide what is to be done")
+	}
+	contains(t, h.ok("restart_deployment", h.args("prod", "orders")), "NOTHING WAS CHANGED YET.") // a person asks for it
+
+	h.Apply(t, h.namespace, deployment("web", "replicas: 1", "", "")+"---"+deployment("api", "replicas: 1", "", ""))
+	h.rolledOut("web")
+	h.rolledOut("api")
+	dev := putAlert(t, h.store, with(down, func(a *runbook.Alert) { a.Cluster, a.Env, a.Fingerprint = "dev", runbook.Dev, "dev" }))
+	for _, name := range []string{"web", "api"} {
+		contains(t, h.ok("restart_deployment", h.args("dev", name, "delivery", dev)), "DONE: restart_deployment")
+	}
+}
+
 func TestTwoConcurrentRestartsBecomeOne(t *testing.T) {
 	h := startHand(t, tools.WritesConfig{Limits: many})
 	h.Apply(t, h.namespace, deployment("cart", "replicas: 2", "", ""))
@@ -311,12 +339,16 @@ func (h hand) updated(name string) {
 	})
 }
 
+func protecting(namespaces ...string) runbook.Policy {
+	return runbook.Policy{ProtectedNamespaces: namespaces}
+}
+
 func TestPolicyComesFirst(t *testing.T) {
-	free := startHand(t, tools.WritesConfig{Limits: many, Protected: []string{"", "data-*"}})
+	free := startHand(t, tools.WritesConfig{Limits: many, Policy: protecting("", "data-*")})
 	labelled := startHand(t, tools.WritesConfig{Limits: many}, "watchkeeper.io/protected", "")
-	globbed := startHand(t, tools.WritesConfig{Limits: many, Protected: []string{"t-*"}})
+	globbed := startHand(t, tools.WritesConfig{Limits: many, Policy: protecting("t-*")})
 	in := func(namespace string) map[string]any {
-		return map[string]any{"cluster": "dev", "namespace": namespace, "name": "coredns", "reason": "test"}
+		return map[string]any{"cluster": "dev", "namespace": namespace, "name": "coredns", "delivery": free.asked, "reason": "test"}
 	}
 	for _, tool := range []string{"restart_deployment", "delete_stuck_pod", "clear_stuck_workflow"} {
 		free.refuses(tool, in("kube-system"), "namespace kube-system is protected")
@@ -615,7 +647,8 @@ func TestARestartThatDoesNotHelpSaysSo(t *testing.T) {
 // API server itself refuses a resourceVersion that is not the latest.
 func TestAChangeAtTheLastMomentIsNotOverwritten(t *testing.T) {
 	c := kubetest.Start(t)
-	h := hand{Cluster: c, namespace: c.Namespace(t), store: openStore(t)}
+	store := openStore(t)
+	h := hand{Cluster: c, namespace: c.Namespace(t), store: store, asked: heard(t, store, runbook.EventMessage, time.Now())}
 	h.session = session{t: t}
 	transport, err := rest.TransportFor(c.Agent)
 	if err != nil {
@@ -749,7 +782,7 @@ func TestApplicationIsRefreshed(t *testing.T) {
 }
 
 func TestRefreshPreconditions(t *testing.T) {
-	h := startHand(t, tools.WritesConfig{Limits: many, Protected: []string{"database"}})
+	h := startHand(t, tools.WritesConfig{Limits: many, Policy: protecting("database")})
 	const pruning = `{sync: {status: OutOfSync, comparedTo: {source: {repoURL: x}, destination: {}}}, resources: [{kind: Service, name: old, requiresPruning: true}]}`
 	const parent = `{sync: {status: Synced, comparedTo: {source: {repoURL: x}, destination: {}}}, resources: [{group: argoproj.io, kind: Application, name: child, status: Synced}]}`
 	running := strings.Replace(synced, "{sync", `{operationState: {phase: Running, startedAt: "2026-01-01T00:00:00Z", operation: {}}, sync`, 1)

@@ -69,6 +69,20 @@ func alert(name, service string, starts time.Time) runbook.Alert {
 	}
 }
 
+// putAlert stores alerts that arrive together and returns the name of their
+// delivery.
+func putAlert(t testing.TB, store *sqlite.Store, alerts ...runbook.Alert) string {
+	t.Helper()
+	if _, err := store.Put(t.Context(), runbook.Batch{Source: "test", ReceivedAt: alerts[0].StartsAt.Add(time.Minute), Alerts: alerts}); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := store.Open(t.Context())
+	if err != nil || len(ds) == 0 {
+		t.Fatalf("open deliveries = %v, %v", ds, err)
+	}
+	return ds[len(ds)-1].ID.String()
+}
+
 // put stores alerts that arrive at a time and returns the delivery of the last.
 func (p past) put(at time.Time, alerts ...runbook.Alert) runbook.DeliveryID {
 	p.t.Helper()

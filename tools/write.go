@@ -23,7 +23,7 @@ type writeArgs struct {
 	Cluster   string `json:"cluster" jsonschema:"configured name or alias of the cluster"`
 	Namespace string `json:"namespace" jsonschema:"of the object"`
 	Name      string `json:"name" jsonschema:"of the object, exact and without its kind"`
-	Delivery  string `json:"delivery,omitempty" jsonschema:"the event or the message that this is about, as d42"`
+	Delivery  string `json:"delivery" jsonschema:"the alert that this is for, or the message of a person who asks for it, as d42"`
 	Reason    string `json:"reason" jsonschema:"one sentence for the audit: why this helps"`
 	Confirm   string `json:"confirm,omitempty" jsonschema:"on prod: the token that the first call returned"`
 }
