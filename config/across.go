@@ -16,6 +16,9 @@ func (d *document) across(c Config) {
 	if o := c.OnCall; o.Second != "" && o.Second == o.SlackUser {
 		d.wrong(d.lines["oncall.second"], "oncall.second", "is the person of slack_user again; want another or none")
 	}
+	if r := c.Retention; r.IncidentDays < r.RawDays {
+		d.wrong(d.lines["retention.incident_days"], "retention.incident_days", "%d days are fewer than the %d of raw_days; want an incident to live as long as its texts", r.IncidentDays, r.RawDays)
+	}
 	d.clusters(c.Clusters)
 }
 

@@ -62,6 +62,10 @@ func checkOf(name string) check {
 		}
 	case "positive":
 		return check{kind: "number", want: "a number from 1", min: 1}
+	case "days":
+		return check{kind: "days", want: "a number of days from 1", min: 1}
+	case "month":
+		return check{kind: "days", want: "a number of days from 31", min: 31}
 	case "count":
 		return check{kind: "number", want: "a number from 0"}
 	}

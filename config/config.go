@@ -20,15 +20,16 @@ import (
 
 // A Config is the whole configuration after defaults and validation.
 type Config struct {
-	Listen   string             `yaml:"listen"   check:"address" jsonschema:"address of the intake; beyond loopback it needs WATCHKEEPER_WEBHOOK_TOKEN or WATCHKEEPER_WEBHOOK_HMAC_SECRET"`
-	OnCall   OnCall             `yaml:"oncall"   jsonschema:"who is reached, and when"`
-	Clusters map[string]Cluster `yaml:"clusters" keys:"name" jsonschema:"the clusters, by the name that tools and people use"`
-	Webhook  Webhook            `yaml:"webhook"  jsonschema:"how alerts are read; an empty list means the built-in keys"`
-	Policy   Policy             `yaml:"policy"   jsonschema:"what was decided beforehand"`
-	SigNoz   SigNoz             `yaml:"signoz"   jsonschema:"logs, traces and metrics; the key is SIGNOZ_API_KEY"`
-	GitLab   GitLab             `yaml:"gitlab"   jsonschema:"merge requests and deployments; the token is GITLAB_TOKEN"`
-	Slack    Slack              `yaml:"slack"    jsonschema:"the way to people; the tokens are SLACK_BOT_TOKEN and SLACK_APP_TOKEN"`
-	Session  Session            `yaml:"session"  jsonschema:"the Claude Code session"`
+	Listen    string             `yaml:"listen"   check:"address" jsonschema:"address of the intake; beyond loopback it needs WATCHKEEPER_WEBHOOK_TOKEN or WATCHKEEPER_WEBHOOK_HMAC_SECRET"`
+	OnCall    OnCall             `yaml:"oncall"   jsonschema:"who is reached, and when"`
+	Clusters  map[string]Cluster `yaml:"clusters" keys:"name" jsonschema:"the clusters, by the name that tools and people use"`
+	Webhook   Webhook            `yaml:"webhook"  jsonschema:"how alerts are read; an empty list means the built-in keys"`
+	Policy    Policy             `yaml:"policy"   jsonschema:"what was decided beforehand"`
+	SigNoz    SigNoz             `yaml:"signoz"   jsonschema:"logs, traces and metrics; the key is SIGNOZ_API_KEY"`
+	GitLab    GitLab             `yaml:"gitlab"   jsonschema:"merge requests and deployments; the token is GITLAB_TOKEN"`
+	Slack     Slack              `yaml:"slack"    jsonschema:"the way to people; the tokens are SLACK_BOT_TOKEN and SLACK_APP_TOKEN"`
+	Session   Session            `yaml:"session"  jsonschema:"the Claude Code session"`
+	Retention Retention          `yaml:"retention" jsonschema:"how long the memory keeps what is closed; what is open is never forgotten"`
 
 	Secrets Secrets `yaml:"-"`
 	Path    string  `yaml:"-"` // absolute path of the file; "" if there is none
@@ -119,6 +120,12 @@ type Session struct {
 	SubAgentModel string `yaml:"sub_agent_model" jsonschema:"model of the sub-agents; empty is the CLI's default"`
 }
 
+// Retention tells when the memory forgets, in days.
+type Retention struct {
+	RawDays      int `yaml:"raw_days"      check:"days"  jsonschema:"days after which labels, annotations and bodies of alerts and the texts of messages are forgotten"`
+	IncidentDays int `yaml:"incident_days" check:"month" jsonschema:"days after which an incident is forgotten, with its alerts and all that was done; at least 31, since a history looks back a month"`
+}
+
 // Secrets come from the environment, or from the files that NAME_FILE names.
 // One that is not given is the zero Value.
 type Secrets struct {
@@ -137,9 +144,10 @@ func Default() Config {
 		OnCall: OnCall{SecondAfterNags: 6, Nags: Nags{
 			Prod: Delay(runbook.NagEvery), Dev: Never, Every: Interval(runbook.NagEvery), Reping: Delay(2 * time.Hour),
 		}},
-		Webhook: Webhook{HMACHeader: "X-Grafana-Alerting-Signature"},
-		Policy:  Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
-		Slack:   Slack{APIURL: "https://slack.com/api/"},
-		Session: Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude"},
+		Webhook:   Webhook{HMACHeader: "X-Grafana-Alerting-Signature"},
+		Policy:    Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
+		Slack:     Slack{APIURL: "https://slack.com/api/"},
+		Retention: Retention{RawDays: 30, IncidentDays: 400},
+		Session:   Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude"},
 	}
 }

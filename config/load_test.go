@@ -137,6 +137,8 @@ func TestLoadReportsEachMistakeWithItsLine(t *testing.T) {
 		{"list for a mapping", "clusters: [a]", "clusters: is a list; want a mapping of keys to values"},
 		{"empty item", "policy:\n  protected_namespaces:\n  - a\n  -\n", "w.yaml:4: policy.protected_namespaces[1]: is empty; want a value"},
 		{"number too large", "oncall: {second_after_nags: 99999999}", `second_after_nags: "99999999" is out of range; want a number from 1`},
+		{"history shorter than it looks back", "retention: {incident_days: 30}", `retention.incident_days: "30" is out of range; want a number of days from 31`},
+		{"texts that outlive their incident", "retention: {raw_days: 90, incident_days: 60}", "60 days are fewer than the 90 of raw_days"},
 		{"address without port", "listen: localhost", `listen: "localhost" is wrong; want host:port, as in 127.0.0.1:8788`},
 		{"open address without secret", "listen: 0.0.0.0:8788", `w.yaml:1: listen: "0.0.0.0:8788" can be reached from other machines`},
 		{"environment", "clusters: {a: {env: staging}}", `clusters.a.env: "staging" is wrong; want one of prod, dev`},
