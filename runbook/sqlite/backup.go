@@ -23,7 +23,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("back up to %s: %w; name a new file", path, fs.ErrExist)
 	}
-	sweep(filepath.Dir(path))
+	removeUnfinished(filepath.Dir(path))
 	dir, err := os.MkdirTemp(filepath.Dir(path), unfinished) // mode 0700, on the same disk
 	if err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
@@ -45,8 +45,8 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 // unfinished are the folders in which backups are made.
 const unfinished = ".backup-*"
 
-// sweep removes what killed backups left in dir. None takes an hour.
-func sweep(dir string) {
+// removeUnfinished removes what killed backups left in dir. None takes an hour.
+func removeUnfinished(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, unfinished)) // the pattern is fine
 	for _, path := range left {
 		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
