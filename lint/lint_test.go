@@ -28,7 +28,7 @@ func known(t *testing.T) []lint.Tool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	people, err := lint.Tools("slack", slack.Tools(nil)...)
+	people, err := lint.Tools("slack", slack.Tools(nil, slack.Calling{})...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,10 +36,7 @@ func (q *inquiry) escalation(ruled ruling, now time.Time) runbook.Escalation {
 	if q.test() {
 		e.Severity = runbook.Info // somebody waits for it to arrive, and nobody should be woken
 	}
-	e.Default = "Nothing is changed, and you are not reminded."
-	if runbook.Nags(e.Severity, e.Env) {
-		e.Default = "Nothing is changed. You are reminded every " + runbook.Short(runbook.NagEvery) + " until you acknowledge."
-	}
+	e.Default = "Nothing is changed."
 	return e
 }
 

@@ -45,8 +45,12 @@ type CardMemory interface {
 	Alerts(ctx context.Context, id runbook.DeliveryID, limit int) ([]runbook.Occurrence, error)
 }
 
-// Cards makes Block Kit of what is said to people.
-type Cards struct{ Memory CardMemory }
+// Cards makes Block Kit of what is said to people. A card promises the nags
+// that Calling makes.
+type Cards struct {
+	Memory  CardMemory
+	Calling Calling
+}
 
 // Render returns m as Slack shows it, for [Sender.Card]: the first message of
 // an escalation becomes its card, as things stand now, and the Markdown of the
@@ -119,7 +123,7 @@ func (c Cards) card(ctx context.Context, e runbook.Escalation, why string) (stri
 		}
 		links = alertLinks(alerts)
 	}
-	return encode(escalationBlocks(e, links, why))
+	return encode(c.blocks(e, links, why))
 }
 
 // encode is blocks as the outbox keeps them.
@@ -131,7 +135,7 @@ func encode(blocks []slackgo.Block) (string, error) {
 	return string(text), nil
 }
 
-func escalationBlocks(e runbook.Escalation, links []string, why string) []slackgo.Block {
+func (c Cards) blocks(e runbook.Escalation, links []string, why string) []slackgo.Block {
 	head := fmt.Sprintf("%s *%s: %s*", mark(e), stateOrSeverity(e), escaped(e.Title))
 	if at := place(e); at != "" {
 		head += "\n" + escaped(at)
@@ -141,11 +145,8 @@ func escalationBlocks(e runbook.Escalation, links []string, why string) []slackg
 		blocks = append(blocks, section(escaped(why)))
 	}
 	blocks = append(blocks, section(head))
-	if e.State == runbook.EscalationOpen && e.Default == "" {
-		e.Default = "It is said once, and not repeated."
-		if !e.NextNagAt.IsZero() || e.Nags > 0 || runbook.Nags(e.Severity, e.Env) {
-			e.Default = "You are called again and again, until somebody acknowledges."
-		}
+	if e.State == runbook.EscalationOpen {
+		e.Default = strings.TrimSpace(e.Default + "\n" + c.Calling.promise(e))
 	}
 	for _, p := range paragraphs(e) {
 		blocks = append(blocks, section("*"+p.label+"*\n"+Mrkdwn(secret.Redact(p.text))))

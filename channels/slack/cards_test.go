@@ -171,3 +171,37 @@ func TestMarkdownBecomesSections(t *testing.T) {
 		})
 	}
 }
+
+func TestCardPromisesTheNagsThatAreConfigured(t *testing.T) {
+	never := map[runbook.Env]time.Duration{runbook.Prod: -1}
+	tests := []struct {
+		name    string
+		env     runbook.Env
+		calling slack.Calling
+		want    string
+	}{
+		{"prod", runbook.Prod, slack.Calling{Every: 20 * time.Minute}, "You are called again every 20 minutes, until somebody acknowledges."},
+		{"prod that is left alone", runbook.Prod, slack.Calling{First: never}, "It is said once, and not repeated."},
+		{"dev", runbook.Dev, slack.Calling{}, "It is said once, and not repeated."},
+		{"dev that is called", runbook.Dev, slack.Calling{First: map[runbook.Env]time.Duration{runbook.Dev: time.Hour}}, "every 10 minutes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newMemory(t)
+			e := escalate(t, s, runbook.Escalation{Key: "k", Severity: runbook.Critical, Env: tt.env, Title: "down", Default: "It fills up."})
+			m, err := s.Message(t.Context(), fmt.Sprintf("escalation:%d", e.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, blocks, err := slack.Cards{Memory: s, Calling: tt.calling}.Render(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"It fills up.", tt.want} {
+				if !strings.Contains(blocks, want) {
+					t.Errorf("card = %s\nwant …%s…", blocks, want)
+				}
+			}
+		})
+	}
+}

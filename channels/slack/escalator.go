@@ -77,6 +77,14 @@ func (c Calling) first(s runbook.Severity, e runbook.Env) (time.Duration, bool) 
 	return runbook.NagEvery, e.Strict()
 }
 
+// promise tells the person what happens while nobody acknowledges e.
+func (c Calling) promise(e runbook.Escalation) string {
+	if _, nags := c.first(e.Severity, e.Env); nags {
+		return "You are called again every " + elapsed(c.every()) + ", until somebody acknowledges."
+	}
+	return "It is said once, and not repeated."
+}
+
 func (c Calling) every() time.Duration { return cmp.Or(c.Every, runbook.NagEvery) }
 
 // An Escalator repeats what nobody acknowledged, asks again about what nobody
@@ -271,7 +279,7 @@ func (e *Escalator) showCard(ctx context.Context, d runbook.Duty, now time.Time)
 	if d.Revision == d.Shown {
 		return nil
 	}
-	edits, err := Cards{Memory: e.memory}.edits(ctx, d, now)
+	edits, err := Cards{Memory: e.memory, Calling: e.calling}.edits(ctx, d, now)
 	if err != nil {
 		return err
 	}

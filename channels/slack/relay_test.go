@@ -28,7 +28,7 @@ type cli struct {
 func newCLI(t *testing.T) *cli {
 	t.Helper()
 	store := newMemory(t)
-	server := channels.NewServer("slack", "test", "", slack.Tools(store)...)
+	server := channels.NewServer("slack", "test", "", slack.Tools(store, slack.Calling{})...)
 	approvals := &slack.Approvals{Memory: store, People: slack.People{OnCall: "U1"}, Log: discard()}
 	relay := slack.NewRelay(server, approvals, discard())
 	inR, inW := io.Pipe()

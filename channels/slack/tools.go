@@ -45,16 +45,20 @@ const bySession = "session"
 const sameWords = 30 * time.Minute
 
 // Tools are the tools of the slack channel. They only write to the memory:
-// nothing is lost while Slack cannot be reached.
-func Tools(m ToolMemory) []server.ServerTool {
-	t := speech{m}
+// nothing is lost while Slack cannot be reached. c tells the session what it
+// may rely on.
+func Tools(m ToolMemory, c Calling) []server.ServerTool {
+	t := speech{m, c}
 	return []server.ServerTool{
 		t.escalate(), t.updateEscalation(), t.listEscalations(), t.sendMessage(), t.reply(), t.readThread(),
 	}
 }
 
-// A speech is the tools' hold on the memory.
-type speech struct{ memory ToolMemory }
+// A speech is what the tools have in common.
+type speech struct {
+	memory  ToolMemory
+	calling Calling
+}
 
 // tool makes a tool of a function. Nothing secret comes back from it either.
 func tool[In any](name, description string, h mcptool.Hint, fn func(context.Context, In) (string, error)) server.ServerTool {

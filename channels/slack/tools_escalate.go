@@ -50,7 +50,7 @@ func (t speech) escalate() server.ServerTool {
 				e.ID = stored.ID
 				return t.again(ctx, stored, e)
 			}
-			return fmt.Sprintf("Escalation %d is open. %s", stored.ID, whatHappens(stored)), nil
+			return fmt.Sprintf("Escalation %d is open. %s", stored.ID, t.whatHappens(stored)), nil
 		})
 }
 
@@ -101,12 +101,12 @@ func (t speech) again(ctx context.Context, old, e runbook.Escalation) (string, e
 		return "", err
 	}
 	if !changed {
-		return fmt.Sprintf("It is escalation %d already, and says the same. %s", now.ID, whatHappens(now)), nil
+		return fmt.Sprintf("It is escalation %d already, and says the same. %s", now.ID, t.whatHappens(now)), nil
 	}
 	if err := t.memory.Send(ctx, renewal(old, now, e)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("It is escalation %d already; what is new was added to its thread. %s", now.ID, whatHappens(now)), nil
+	return fmt.Sprintf("It is escalation %d already; what is new was added to its thread. %s", now.ID, t.whatHappens(now)), nil
 }
 
 // renewal is what the thread is told about an escalation that says more than
@@ -129,14 +129,14 @@ func renewal(old, now, e runbook.Escalation) runbook.Message {
 }
 
 // whatHappens says what the session may rely on.
-func whatHappens(e runbook.Escalation) string {
+func (t speech) whatHappens(e runbook.Escalation) string {
 	switch e.State {
 	case runbook.EscalationAcked:
 		return fmt.Sprintf("%s acknowledged it at %s.", who(e.AckedBy), clock(e.AckedAt))
 	case runbook.EscalationSnoozed:
 		return fmt.Sprintf("%s snoozed it until %s.", who(e.AckedBy), clock(e.SnoozedUntil))
 	}
-	if runbook.Nags(e.Severity, e.Env) {
+	if _, nags := t.calling.first(e.Severity, e.Env); nags {
 		return "The person on call is told now, and again and again until somebody acknowledges; you need not repeat it."
 	}
 	return "The person on call is told once; quiet hours may hold that back."

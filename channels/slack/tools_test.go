@@ -50,10 +50,12 @@ type caller struct {
 	srv   *mcptest.Server
 }
 
-func newCaller(t *testing.T) caller {
+func newCaller(t *testing.T) caller { t.Helper(); return newCallerWith(t, slack.Calling{}) }
+
+func newCallerWith(t *testing.T, c slack.Calling) caller {
 	t.Helper()
 	store := newMemory(t)
-	srv, err := mcptest.NewServer(t, slack.Tools(store)...)
+	srv, err := mcptest.NewServer(t, slack.Tools(store, c)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +178,12 @@ func TestEscalateTakesItsPlaceFromTheDelivery(t *testing.T) {
 	if err != nil || open[0].State != runbook.Claimed {
 		t.Errorf("delivery is %v (%v), want it claimed: somebody works on it", open, err)
 	}
+}
+
+func TestEscalatePromisesTheNagsThatAreConfigured(t *testing.T) {
+	c := newCallerWith(t, slack.Calling{First: map[runbook.Env]time.Duration{runbook.Prod: -1}})
+	got := c.call("escalate", map[string]any{"delivery": c.delivery(), "severity": "critical", "title": "PVC at 97%"})
+	mustContain(t, got, "told once")
 }
 
 func TestEscalateAgainIsTheSameEscalation(t *testing.T) {

@@ -61,15 +61,16 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	defer h.Close()
-	server := channels.NewServer("slack", house.Version, instructions, slack.Tools(h.Store)...)
+	server := channels.NewServer("slack", house.Version, instructions, slack.Tools(h.Store, people.Calling(h))...)
+	way := people.New(h)
 	relay := slack.NewRelay(server, people.Approvals(h), h.Log)
 	parts := []func(context.Context) error{
 		relay.Run,
 		func(ctx context.Context) error { return h.PushTo(ctx, server, state.Talk, "slack") },
-		func(ctx context.Context) error { return people.Escalator(ctx, h) },
+		way.Escalator,
 	}
 	if people.Configured(h) {
-		parts = append(parts, func(ctx context.Context) error { return people.Link(ctx, h) })
+		parts = append(parts, way.Link)
 	}
 	return house.Together(ctx, func(ctx context.Context) error { return channels.Serve(ctx, server, stdin, stdout, h.Log) }, parts...)
 }

@@ -11,6 +11,7 @@ import (
 	"watchkeeper/channels"
 	"watchkeeper/channels/slack"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/cmd/internal/people"
 	"watchkeeper/cmd/internal/toolbox"
 	"watchkeeper/lint"
 	"watchkeeper/runbook"
@@ -76,8 +77,8 @@ func offered(h *house.House) ([]lint.Tool, error) {
 	if err != nil {
 		return nil, err
 	}
-	people, err := lint.Tools("slack", slack.Tools(h.Store)...)
-	return append(append(all, hook...), people...), err
+	talk, err := lint.Tools("slack", slack.Tools(h.Store, people.Calling(h))...)
+	return append(append(all, hook...), talk...), err
 }
 
 // recentAlerts counts what fired in the last month, by name and service.

@@ -19,9 +19,9 @@ const terminal = "terminal"
 
 // reachPeople brings what is said to people to Slack, or to the terminal while
 // no Slack is configured.
-func reachPeople(ctx context.Context, h *house.House, out io.Writer) error {
+func reachPeople(ctx context.Context, h *house.House, way *people.Way, out io.Writer) error {
 	if people.Configured(h) {
-		return people.Link(ctx, h)
+		return way.Link(ctx)
 	}
 	h.Log.WarnContext(ctx, "no Slack: messages are shown here only; set SLACK_BOT_TOKEN and SLACK_APP_TOKEN, see docs/slack.md")
 	return h.Dir.Host(ctx, state.Link, h.Log, func(ctx context.Context) error {

@@ -52,8 +52,9 @@ func up(ctx context.Context, h *house.House, f house.Flags, out io.Writer) error
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Intake(ctx) })
 	g.Go(func() error { return h.Watchdog(ctx) })
-	g.Go(func() error { return people.Escalator(ctx, h) })
-	g.Go(func() error { return reachPeople(ctx, h, out) })
+	way := people.New(h)
+	g.Go(func() error { return way.Escalator(ctx) })
+	g.Go(func() error { return reachPeople(ctx, h, way, out) })
 	g.Go(func() error {
 		return h.Dir.Host(ctx, state.Session, h.Log, func(ctx context.Context) error { return duty(ctx, h, f) })
 	})

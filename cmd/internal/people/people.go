@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"watchkeeper/channels/slack"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/runbook"
 	"watchkeeper/state"
 )
 
@@ -22,6 +24,19 @@ func OnCall(h *house.House) slack.People {
 		p.Quiet = c.QuietHours.Contains
 	}
 	return p
+}
+
+// Calling returns who is called, how soon and how often.
+func Calling(h *house.House) slack.Calling {
+	c := h.Config.OnCall
+	prod := time.Duration(c.Nags.Prod)
+	return slack.Calling{
+		People:      OnCall(h),
+		First:       map[runbook.Env]time.Duration{runbook.Prod: prod, runbook.EnvUnknown: prod, runbook.Dev: time.Duration(c.Nags.Dev)},
+		Every:       time.Duration(c.Nags.Every),
+		SecondAfter: c.SecondAfterNags,
+		Reping:      time.Duration(c.Nags.Reping),
+	}
 }
 
 // Configured reports whether there is a Slack to speak to.
@@ -39,15 +54,32 @@ func Approvals(h *house.House) *slack.Approvals {
 	return &slack.Approvals{Memory: h.Store, People: OnCall(h), Log: h.Log}
 }
 
+// A Way is the way to people as one process hosts it. Its parts are built
+// together, so that whoever hears a person wakes whoever calls them.
+type Way struct {
+	house     *house.House
+	escalator *slack.Escalator
+}
+
+// New returns the Way of h. Nothing runs yet.
+func New(h *house.House) *Way {
+	calling := Calling(h)
+	if Configured(h) {
+		calling.Presence = client(h)
+	}
+	return &Way{house: h, escalator: slack.NewEscalator(h.Store, calling, h.Log)}
+}
+
 // Link keeps the connection to Slack, sends the outbox and keeps the dead-man's
 // switch ahead, while this process holds the lock. It needs the tokens.
-func Link(ctx context.Context, h *house.House) error {
+func (w *Way) Link(ctx context.Context) error {
+	h := w.house
 	return h.Dir.Host(ctx, state.Link, h.Log, func(ctx context.Context) error {
 		c, who := client(h), OnCall(h)
-		approvals := Approvals(h)
-		desk := &slack.Desk{Memory: h.Store, Approvals: approvals, People: who, Log: h.Log}
+		desk := &slack.Desk{Memory: h.Store, Approvals: Approvals(h), People: who, Log: h.Log, Wake: w.escalator.Wake}
 		link := &slack.Link{Memory: h.Store, Client: c, People: who, Actions: desk, Answers: desk, Log: h.Log}
-		sender := &slack.Sender{Memory: h.Store, Client: c, People: who, Log: h.Log, Render: slack.Cards{Memory: h.Store}.Render}
+		cards := slack.Cards{Memory: h.Store, Calling: Calling(h)}
+		sender := &slack.Sender{Memory: h.Store, Client: c, People: who, Log: h.Log, Render: cards.Render}
 		dark := &slack.Deadman{Memory: h.Store, Client: c, People: who, Log: h.Log}
 		g, ctx := errgroup.WithContext(ctx)
 		for _, part := range []interface{ Run(context.Context) error }{link, sender, dark} {
@@ -59,14 +91,8 @@ func Link(ctx context.Context, h *house.House) error {
 
 // Escalator calls again whoever did not answer, while this process holds the
 // lock.
-func Escalator(ctx context.Context, h *house.House) error {
-	return h.Dir.Host(ctx, state.Escalator, h.Log, func(ctx context.Context) error {
-		calling := slack.Calling{People: OnCall(h), SecondAfter: h.Config.OnCall.SecondAfterNags}
-		if Configured(h) {
-			calling.Presence = client(h)
-		}
-		return slack.NewEscalator(h.Store, calling, h.Log).Run(ctx)
-	})
+func (w *Way) Escalator(ctx context.Context) error {
+	return w.house.Dir.Host(ctx, state.Escalator, w.house.Log, w.escalator.Run)
 }
 
 // Permission asks the person on call whether tool may be called with input.
