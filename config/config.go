@@ -118,6 +118,15 @@ type Session struct {
 	Claude        string `yaml:"claude"          check:"some" jsonschema:"name or path of the Claude Code CLI"`
 	Model         string `yaml:"model"           jsonschema:"model of the dispatcher; empty is the CLI's default"`
 	SubAgentModel string `yaml:"sub_agent_model" jsonschema:"model of the sub-agents; empty is the CLI's default"`
+	Agents        Agents `yaml:"agents"          jsonschema:"bounds of the sub-agents"`
+}
+
+// Agents bounds the sub-agents of the session. At a limit a sub-agent is asked
+// for an honest partial report.
+type Agents struct {
+	AtOnce int      `yaml:"at_once" check:"positive" jsonschema:"sub-agents that run at the same time"`
+	Calls  int      `yaml:"calls"   check:"positive" jsonschema:"calls of tools by one sub-agent"`
+	Within Interval `yaml:"within"  jsonschema:"time of one sub-agent, from its start to its last call"`
 }
 
 // Retention tells when the memory forgets, in days.
@@ -148,6 +157,6 @@ func Default() Config {
 		Policy:    Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
 		Slack:     Slack{APIURL: "https://slack.com/api/"},
 		Retention: Retention{RawDays: 30, IncidentDays: 400},
-		Session:   Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude"},
+		Session:   Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude", Agents: Agents{AtOnce: 6, Calls: 25, Within: Interval(10 * time.Minute)}},
 	}
 }

@@ -5,20 +5,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"watchkeeper/runbook"
 )
-
-// readers are the tools that a sub-agent may have; what is not listed acts on
-// the world, and only the dispatcher does that.
-var readers = []string{
-	"argo_workflows", "argocd_apps", "briefing", "first_look", "get_playbook", "gitlab_commits", "gitlab_deployments",
-	"gitlab_merge_diff", "gitlab_recent_merges", "incident_history", "kube_events", "kube_get", "kube_logs", "kube_problems",
-	"list_escalations", "pending_events", "read_thread", "signoz_alert_history", "signoz_alert_rules", "signoz_logs",
-	"signoz_metrics", "signoz_trace", "signoz_traces",
-}
-
-// builtIn are the client's own tools that a sub-agent may have. Reading files
-// is none of them: it would reach the kubeconfig and the tokens.
-var builtIn = []string{"ToolSearch"}
 
 // fields must be in the report format of every agent: a hook checks them.
 var fields = []string{"VERDICT:", "EVIDENCE:", "GAPS:"}
@@ -78,8 +67,7 @@ func (c *checker) checkAgentTools(p page, f front) {
 	}
 	for name := range strings.SplitSeq(f.Tools, ",") {
 		name = strings.TrimSpace(name)
-		short := Tool{Name: name}.short()
-		if !slices.Contains(builtIn, name) && (!strings.HasPrefix(name, "mcp__") || !slices.Contains(readers, short)) {
+		if name != runbook.ToolSearch && !slices.Contains(runbook.SubAgentTools(), runbook.ServerTool(name)) {
 			c.add(Error, p.file, line, "tools: %s is no tool that only reads; sub-agents never write", name)
 		}
 	}
