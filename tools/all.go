@@ -40,6 +40,6 @@ func All(c Config) []server.ServerTool {
 		NewFirstLook(FirstLookConfig{Clusters: c.Clusters, Store: c.Store, GitLab: c.GitLab, SigNoz: c.SigNoz}).Tools(),
 		Kube(c.Clusters), Argo(c.Clusters),
 		GitLab(c.GitLab, c.Store), SigNoz(c.SigNoz, c.Store),
-		Tuning(c.Store, nil, c.Location),
+		Tuning(c.Store, c.SigNoz, c.Location),
 		Writes(c.Clusters, c.Store, WritesConfig{Policy: c.Policy, Playbooks: c.Playbooks, Limits: c.Limits}))
 }
