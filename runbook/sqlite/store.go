@@ -4,7 +4,8 @@
 // An exported method is one transaction. What it returns is durable: commits
 // are synced to the disk before a method that writes comes back. There are two
 // pools, because SQLite has one writer: one connection that writes, and a few
-// that only read and never wait for it (WAL).
+// that only read and never wait for it (WAL). Each [Watcher] has a connection
+// of its own, which it keeps as long as it lives.
 package sqlite
 
 import (
@@ -31,6 +32,7 @@ const readers = 4
 type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB
+	watch *sql.DB // of the watchers, without a limit: they would starve the readers
 	puts  group
 	wake  broadcast
 	stmts statements
@@ -65,12 +67,16 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(ctx, write); err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s.read, err = sql.Open("sqlite3", dsn(path, url.Values{"_query_only": {"on"}, "_txlock": {"deferred"}}))
-	if err != nil {
+	readOnly := dsn(path, url.Values{"_query_only": {"on"}, "_txlock": {"deferred"}})
+	if s.read, err = sql.Open("sqlite3", readOnly); err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
+	if s.watch, err = sql.Open("sqlite3", readOnly); err != nil {
+		return nil, errors.Join(err, s.read.Close(), write.Close())
+	}
+	s.watch.SetMaxIdleConns(-1) // a watcher that ends closes its connection
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -78,7 +84,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 }
 
 // Close closes the file. Nothing is lost when it is not called.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error { return errors.Join(s.watch.Close(), s.read.Close(), s.write.Close()) }
 
 // dsn holds the settings that belong to a connection; PRAGMA by Exec would
 // reach one connection of the pool only.

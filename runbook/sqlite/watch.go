@@ -48,7 +48,7 @@ type Watcher struct {
 // Watch returns a Watcher that has seen everything up to now. The caller
 // closes it.
 func (s *Store) Watch(ctx context.Context) (*Watcher, error) {
-	conn, err := s.read.Conn(ctx)
+	conn, err := s.watch.Conn(ctx)
 	if err != nil {
 		return nil, explain(err)
 	}
