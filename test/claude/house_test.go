@@ -141,11 +141,14 @@ func (h *house) post(body string) {
 
 // occurrence is a line of `watchkeeper history --json`.
 type occurrence struct {
-	Alert     string `json:"alert"`
-	Delivery  string `json:"delivery"`
-	State     string `json:"state"`
-	Verdict   string `json:"verdict"`
-	Escalated bool   `json:"escalated"`
+	Alert     string     `json:"alert"`
+	Service   string     `json:"service"`
+	Status    string     `json:"status"`
+	EndsAt    *time.Time `json:"ends_at"`
+	Delivery  string     `json:"delivery"`
+	State     string     `json:"state"`
+	Verdict   string     `json:"verdict"`
+	Escalated bool       `json:"escalated"`
 }
 
 // history returns what the memory holds, newest first.
