@@ -28,10 +28,11 @@ const (
 	Pump      Part = "pump"      // pushes alerts into the session
 	Talk      Part = "talk"      // pushes what people say into the session
 	Session   Part = "session"   // keeps the Claude Code session
+	Upkeep    Part = "upkeep"    // prunes the memory and watches its disk
 )
 
 // Parts lists all parts, in the order in which people read them.
-func Parts() []Part { return []Part{Intake, Link, Escalator, Watchdog, Pump, Talk, Session} }
+func Parts() []Part { return []Part{Intake, Link, Escalator, Watchdog, Pump, Talk, Session, Upkeep} }
 
 // ErrHeld means that another holder has the lock.
 var ErrHeld = errors.New("held by another process")

@@ -1,0 +1,117 @@
+package upkeep
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"watchkeeper/runbook"
+	"watchkeeper/runbook/sqlite"
+)
+
+const (
+	lookEvery  = time.Minute
+	pruneEvery = 24 * time.Hour
+	pruneAgain = time.Hour // after one that failed
+)
+
+// BeatName is the sign of life that remembers the last pruning.
+const BeatName = "prune"
+
+// A Keeper is the upkeep of one state directory. The fields are set before Run
+// and not changed.
+type Keeper struct {
+	Memory    *sqlite.Store
+	Disk      *Disk
+	Raw       time.Duration // how long texts are kept
+	Incidents time.Duration // how long everything else is kept
+	Log       *slog.Logger
+}
+
+// Run looks after disk and memory until ctx is done, and returns nil then. What
+// fails is logged and tried again: nothing else may end because of it.
+func (k *Keeper) Run(ctx context.Context) error {
+	next, err := k.due(ctx)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := k.Disk.Look(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			k.Log.ErrorContext(ctx, "disk not looked after", "err", err)
+		}
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(k.prune(ctx, now))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookEvery):
+		}
+	}
+	return nil
+}
+
+// due returns when the memory is to be pruned next; the last time is in it.
+func (k *Keeper) due(ctx context.Context) (time.Time, error) {
+	beats, err := k.Memory.Beats(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for the last pruning: %w", err)
+	}
+	next := time.Now().Add(lookEvery) // everybody else starts first
+	for _, b := range beats {
+		if last := b.At.Add(pruneEvery); b.Name == BeatName && last.After(next) {
+			next = last
+		}
+	}
+	return next, nil
+}
+
+// prune forgets what is old, and returns how long to wait for the next time.
+func (k *Keeper) prune(ctx context.Context, now time.Time) time.Duration {
+	done, err := k.Memory.Prune(ctx, sqlite.Retention{Raw: now.Add(-k.Raw), Incidents: now.Add(-k.Incidents)})
+	detail := told(done)
+	if err == nil {
+		err = k.Memory.Beat(ctx, BeatName, detail)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			k.Log.ErrorContext(ctx, "memory not pruned", "err", err, "before_that", detail)
+		}
+		return pruneAgain
+	}
+	k.Log.InfoContext(ctx, "memory pruned", "forgot", detail, "took", time.Since(now))
+	return pruneEvery
+}
+
+func told(done []sqlite.Pruned) string {
+	var parts []string
+	for _, p := range done {
+		parts = append(parts, fmt.Sprintf("%d %s", p.Rows, p.What))
+	}
+	if len(parts) == 0 {
+		return "nothing was old"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Bytes is a size for people, in binary units.
+func Bytes(n uint64) string {
+	const unit = 1024
+	size, name := float64(n), "B"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if size < unit {
+			break
+		}
+		size, name = size/unit, next
+	}
+	if size < 10 && name != "B" {
+		return fmt.Sprintf("%.1f %s", size, name)
+	}
+	return fmt.Sprintf("%.0f %s", size, name)
+}
+
+// message is what people hear about the disk while there is time.
+func message(key, text string, now time.Time, urgent bool) runbook.Message {
+	return runbook.Message{Key: key, Kind: "message", Text: text, CreatedAt: now, Urgent: urgent}
+}
