@@ -7,12 +7,20 @@ import (
 	"strings"
 )
 
+// CheckListen returns an error if other machines reach the intake and nobody
+// has to prove who they are. It is for whoever is about to listen: [Load] does
+// not ask, because the programs of the session are not given the secrets of the
+// intake.
+func (c Config) CheckListen() error {
+	if loopback(c.Listen) || c.Secrets.WebhookToken.Set() || c.Secrets.WebhookHMAC.Set() {
+		return nil
+	}
+	return fmt.Errorf("listen: %s can be reached from other machines, so senders must prove themselves; "+
+		"want WATCHKEEPER_WEBHOOK_TOKEN or WATCHKEEPER_WEBHOOK_HMAC_SECRET to be set, or an address on 127.0.0.1", shown(c.Listen))
+}
+
 // across checks the rules that need more than one value.
 func (d *document) across(c Config) {
-	if !loopback(c.Listen) && !c.Secrets.WebhookToken.Set() && !c.Secrets.WebhookHMAC.Set() {
-		d.wrong(d.lines["listen"], "listen", "%s can be reached from other machines, so senders must prove themselves; "+
-			"want WATCHKEEPER_WEBHOOK_TOKEN or WATCHKEEPER_WEBHOOK_HMAC_SECRET to be set, or an address on 127.0.0.1", shown(c.Listen))
-	}
 	if o := c.OnCall; o.Second != "" && o.Second == o.SlackUser {
 		d.wrong(d.lines["oncall.second"], "oncall.second", "is the person of slack_user again; want another or none")
 	}

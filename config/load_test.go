@@ -140,7 +140,6 @@ func TestLoadReportsEachMistakeWithItsLine(t *testing.T) {
 		{"history shorter than it looks back", "retention: {incident_days: 30}", `retention.incident_days: "30" is out of range; want a number of days from 31`},
 		{"texts that outlive their incident", "retention: {raw_days: 90, incident_days: 60}", "60 days are fewer than the 90 of raw_days"},
 		{"address without port", "listen: localhost", `listen: "localhost" is wrong; want host:port, as in 127.0.0.1:8788`},
-		{"open address without secret", "listen: 0.0.0.0:8788", `w.yaml:1: listen: "0.0.0.0:8788" can be reached from other machines`},
 		{"environment", "clusters: {a: {env: staging}}", `clusters.a.env: "staging" is wrong; want one of prod, dev`},
 		{"name of a cluster", "clusters: {a b: {}}", `clusters: "a b" is wrong as a key; want letters, digits`},
 		{"alias of two clusters", "clusters:\n  a: {aliases: [x]}\n  b:\n    aliases: [y, X]", `w.yaml:4: clusters.b.aliases[1]: "X" means the cluster a already`},
@@ -173,7 +172,7 @@ func TestLoadReportsEachMistakeWithItsLine(t *testing.T) {
 }
 
 func TestLoadReportsAllMistakesInTheOrderOfTheFile(t *testing.T) {
-	_, err := load(t, `listen: 0.0.0.0:8788
+	_, err := load(t, `listen: localhost
 clusters:
   a: {env: qa, aliases: [b]}
   b: {}
@@ -200,15 +199,26 @@ session:
 	}
 }
 
-func TestLoadAllowsAnOpenAddressWithASecret(t *testing.T) {
+func TestAnOpenAddressNeedsASecretOnceSomebodyListens(t *testing.T) {
+	check := func(text string, env map[string]string) error {
+		t.Helper()
+		c, err := load(t, text, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.CheckListen()
+	}
+	if err := check("listen: 0.0.0.0:8788", nil); err == nil || !strings.Contains(err.Error(), `"0.0.0.0:8788" can be reached from other machines`) {
+		t.Errorf("CheckListen of an open address = %v, want an error", err)
+	}
 	for _, name := range []string{"WATCHKEEPER_WEBHOOK_TOKEN", "WATCHKEEPER_WEBHOOK_HMAC_SECRET"} {
-		if _, err := load(t, "listen: ':8788'", map[string]string{name: "s"}); err != nil {
-			t.Errorf("Load with %s: %v", name, err)
+		if err := check("listen: ':8788'", map[string]string{name: "s"}); err != nil {
+			t.Errorf("CheckListen with %s: %v", name, err)
 		}
 	}
 	for _, address := range []string{"localhost:0", "127.9.9.9:1", "'[::1]:1'"} {
-		if _, err := load(t, "listen: "+address, nil); err != nil {
-			t.Errorf("Load of a loopback address: %v", err)
+		if err := check("listen: "+address, nil); err != nil {
+			t.Errorf("CheckListen of a loopback address: %v", err)
 		}
 	}
 }

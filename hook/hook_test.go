@@ -3,6 +3,7 @@ package hook_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,9 +25,7 @@ func gate(t *testing.T) hook.Gate {
 func ask(t *testing.T, g hook.Gate, now time.Time, event string, fields map[string]any) hook.Answer {
 	t.Helper()
 	all := map[string]any{"hook_event_name": event, "session_id": "5f0c-1", "cwd": "/w", "from_the_future": []int{1}}
-	for k, v := range fields {
-		all[k] = v
-	}
+	maps.Copy(all, fields)
 	text, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
@@ -44,9 +43,7 @@ func ask(t *testing.T, g hook.Gate, now time.Time, event string, fields map[stri
 
 func agentFields(more map[string]any) map[string]any {
 	all := map[string]any{"agent_id": "a1", "agent_type": "investigator"}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, more)
 	return all
 }
 

@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 	}
 	var f house.Flags
 	house.AddFlags(root, &f)
-	root.AddCommand(newUp(&f), newRestart(&f), newStatus(&f), newHistory(&f), newBriefing(&f), newLint(&f), newDoctor(&f), newDemo())
+	root.AddCommand(newUp(&f), newRestart(&f), newStatus(&f), newHistory(&f), newBriefing(&f), newLint(&f), newDoctor(&f), newHook(&f), newDemo())
 	return root
 }
 

@@ -128,7 +128,7 @@ func sessionEnv(h *house.House, also []string) []string {
 	if m := h.Config.Session.SubAgentModel; m != "" {
 		env = append(env, "CLAUDE_CODE_SUBAGENT_MODEL="+m)
 	}
-	return env
+	return append(env, hookEnv(h)...)
 }
 
 // serverPath returns the program called name that stands beside this one.

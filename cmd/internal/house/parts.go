@@ -21,6 +21,9 @@ import (
 // done.
 func (h *House) Intake(ctx context.Context) error {
 	return h.Dir.Host(ctx, state.Intake, h.Log, func(ctx context.Context) error {
+		if err := h.Config.CheckListen(); err != nil {
+			return err
+		}
 		ln, err := webhook.Listen(ctx, h.Config.Listen)
 		if err != nil {
 			return err
