@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,16 +133,12 @@ const pagePrefix = "disk:"
 
 func (d *Disk) reserve() string { return filepath.Join(d.Path, "reserve") }
 
-// putBack makes the reserve of real blocks: a sparse file would reserve
-// nothing.
+// putBack fills the reserve with what no file system can make smaller.
 func (d *Disk) putBack() error {
-	f, err := os.OpenFile(d.reserve(), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(d.reserve(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	err = unix.Fallocate(int(f.Fd()), 0, 0, reserveFor) //nolint:gosec // a descriptor is small
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		_, err = f.Write(make([]byte, reserveFor))
-	}
+	_, err = io.CopyN(f, rand.NewChaCha8([32]byte{}), reserveFor)
 	return errors.Join(err, f.Close())
 }

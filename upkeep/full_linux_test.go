@@ -1,7 +1,6 @@
 package upkeep_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,11 +18,6 @@ import (
 // ownMounts is the variable that tells this test binary that it has mounts of
 // its own.
 const ownMounts = "WATCHKEEPER_TEST_OWN_MOUNTS"
-
-func withTimeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), d)
-}
 
 // TestFullDiskIsSurvived fills a real disk: a small one in memory, which a
 // process in a mount namespace of its own may have without being root.

@@ -1,6 +1,7 @@
 package upkeep_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -92,7 +93,7 @@ func TestTheMemoryIsPrunedOnceADayAcrossRestarts(t *testing.T) {
 		}
 		plenty := uint64(10 * upkeep.Low)
 		run := func(d time.Duration) {
-			ctx, stop := withTimeout(t, d)
+			ctx, stop := context.WithTimeout(t.Context(), d)
 			defer stop()
 			if err := keeper(s, dir, &plenty).Run(ctx); err != nil {
 				t.Fatal(err)
