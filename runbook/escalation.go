@@ -82,6 +82,10 @@ type Message struct {
 	Mrkdwn    bool   // Text is Slack's markup, escaped already; false is plain text, which is escaped when it is sent
 	Urgent    bool   // quiet hours do not hold it back; messages of a critical escalation never wait for the morning
 	Broadcast bool   // a message in a thread that is shown outside it too
+
+	// About are the escalations of a message that names several, and then
+	// belongs to none of their threads; nil otherwise.
+	About []int64
 }
 
 // An AuditEntry is written before and after everything that changes the world
@@ -132,8 +136,7 @@ type Nag struct {
 	Was        time.Time // NextNagAt as it was read: another process that was faster has moved it
 	Number     int       // of the last nag that this step counts for
 	Next       time.Time // UTC; zero: no other follows
-	Messages   []Message
-	Replaces   bool // gives up the nags that still wait to be sent: this one speaks for them
+	Replaces   bool      // gives up the nags that still wait to be sent: this one speaks for them
 }
 
 // An ApprovalState is where a permission that the session asked for stands.

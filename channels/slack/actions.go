@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	slackgo "github.com/slack-go/slack"
+
 	"watchkeeper/runbook"
 )
 
@@ -50,6 +52,8 @@ func (d *Desk) Press(ctx context.Context, p runbook.Press) error {
 		return d.take(ctx, p, runbook.EscalationSnoozed)
 	case actionResolve:
 		return d.take(ctx, p, runbook.EscalationResolved)
+	case actionAckAll:
+		return d.takeAll(ctx, p)
 	case actionAllow, actionDeny:
 		if d.Approvals == nil {
 			return nil
@@ -99,10 +103,42 @@ func (d *Desk) take(ctx context.Context, p runbook.Press, state runbook.Escalati
 		d.Log.WarnContext(ctx, "button without an escalation", "value", p.Value, "action", p.Action)
 		return nil
 	}
-	e, err := d.Memory.Escalation(ctx, id)
-	if errors.Is(err, runbook.ErrNotFound) {
+	err = d.takeOne(ctx, p, id, state)
+	switch {
+	case errors.Is(err, runbook.ErrNotFound):
 		return d.notice(ctx, p, "There is no such escalation any more.")
+	case errors.Is(err, runbook.ErrClosed):
+		return d.notice(ctx, p, "It was resolved before, and stays so.")
 	}
+	return err
+}
+
+// takeAll acknowledges what a nag about several escalations names, except for
+// what was resolved meanwhile.
+func (d *Desk) takeAll(ctx context.Context, p runbook.Press) error {
+	defer d.wake()
+	m, err := d.Memory.Message(ctx, p.Value)
+	if errors.Is(err, runbook.ErrNotFound) {
+		return d.notice(ctx, p, "That message is not known any more; please use the buttons of the cards.")
+	}
+	if err != nil {
+		return err
+	}
+	for _, id := range m.About {
+		if err := d.takeOne(ctx, p, id, runbook.EscalationAcked); err != nil && !errors.Is(err, runbook.ErrClosed) {
+			return err
+		}
+	}
+	done := fmt.Sprintf("*Acknowledged* by %s at %s", person(p.User), clock(p.ReceivedAt))
+	return d.Memory.Send(ctx, runbook.Message{
+		Key: m.Key + ":taken", Kind: "card", EditOf: m.Key, Text: done, Mrkdwn: true, CreatedAt: p.ReceivedAt,
+		Blocks: blocksOf(append(sections(m.Text), slackgo.NewContextBlock("", slackgo.NewTextBlockObject(slackgo.MarkdownType, done, false, false)))),
+	})
+}
+
+// takeOne changes escalation id as a button asks.
+func (d *Desk) takeOne(ctx context.Context, p runbook.Press, id int64, state runbook.EscalationState) error {
+	e, err := d.Memory.Escalation(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -119,9 +155,6 @@ func (d *Desk) take(ctx context.Context, p runbook.Press, state runbook.Escalati
 		t.Messages = append(t.Messages, note)
 	}
 	_, err = d.Memory.Take(ctx, t)
-	if errors.Is(err, runbook.ErrClosed) {
-		return d.notice(ctx, p, "It was resolved before, and stays so.")
-	}
 	return err
 }
 

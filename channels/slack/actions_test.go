@@ -128,8 +128,8 @@ func TestReplyInTheSecondPersonsThreadIsOfTheEscalation(t *testing.T) {
 	if err := s.MarkSent(t.Context(), m.ID, "D2", "9.1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.EscalationOfThread(t.Context(), "D2", "9.1")
-	if err != nil || got.ID != e.ID || got.Thread != "" {
-		t.Errorf("EscalationOfThread = %+v, %v, want escalation %d, without a root of its own", got, err, e.ID)
+	got, err := s.EscalationsOfThread(t.Context(), "D2", "9.1")
+	if err != nil || len(got) != 1 || got[0].ID != e.ID || got[0].Thread != "" {
+		t.Errorf("EscalationsOfThread = %+v, %v, want escalation %d, without a root of its own", got, err, e.ID)
 	}
 }

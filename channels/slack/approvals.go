@@ -232,12 +232,8 @@ func approvalKey(id int64) string { return fmt.Sprintf("approval:%d", id) }
 // approvalMessage is the card that asks q.
 func approvalMessage(q runbook.Approval) runbook.Message {
 	text := fmt.Sprintf("Permission asked: %s\n%s\nAnswer with the buttons, or write: yes %s or no %s", q.Tool, q.Description, q.Code, q.Code)
-	blocks, err := encode(approvalBlocks(q))
-	if err != nil { // never: texts always encode
-		blocks = ""
-	}
 	return runbook.Message{
-		Key: approvalKey(q.ID), Kind: "approval", Channel: q.Person, Text: textEscaper.Replace(text), Mrkdwn: true, Blocks: blocks,
+		Key: approvalKey(q.ID), Kind: "approval", Channel: q.Person, Text: textEscaper.Replace(text), Mrkdwn: true, Blocks: blocksOf(approvalBlocks(q)),
 		Urgent: true, CreatedAt: q.AskedAt,
 	}
 }
@@ -245,13 +241,9 @@ func approvalMessage(q runbook.Approval) runbook.Message {
 // approvalOutcome is the card of q after it was decided.
 func approvalOutcome(q runbook.Approval) runbook.Message {
 	text := fmt.Sprintf("%s: %s", outcomeWord(q.State), q.Tool)
-	blocks, err := encode(approvalBlocks(q))
-	if err != nil {
-		blocks = ""
-	}
 	return runbook.Message{
 		Key: approvalKey(q.ID) + ":outcome", Kind: "approval", EditOf: approvalKey(q.ID), Text: textEscaper.Replace(text), Mrkdwn: true,
-		Blocks: blocks, CreatedAt: q.DecidedAt,
+		Blocks: blocksOf(approvalBlocks(q)), CreatedAt: q.DecidedAt,
 	}
 }
 
@@ -276,9 +268,7 @@ func approvalBlocks(q runbook.Approval) []slackgo.Block {
 	}
 	blocks := []slackgo.Block{section(head)}
 	if q.Input != "" {
-		for _, part := range split(fenced(q.Input), maxSection) {
-			blocks = append(blocks, section(part))
-		}
+		blocks = append(blocks, sections(fenced(q.Input))...)
 	}
 	footer := fmt.Sprintf("Question %s, until %s. Or write: yes %s or no %s", q.Code, clock(q.ExpiresAt), q.Code, q.Code)
 	if q.State != runbook.ApprovalOpen {

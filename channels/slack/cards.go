@@ -29,6 +29,7 @@ const (
 	actionAck     = "escalation_ack"
 	actionSnooze  = "escalation_snooze"
 	actionResolve = "escalation_resolve"
+	actionAckAll  = "escalation_ack_all"
 	actionAllow   = "approval_allow"
 	actionDeny    = "approval_deny"
 )
@@ -97,7 +98,7 @@ func (c Cards) edits(ctx context.Context, d runbook.Duty, now time.Time) ([]runb
 		return []runbook.Message{edit}, nil
 	}
 	other := edit
-	other.Key, other.EditOf = edit.Key+":second", fmt.Sprintf("second:%d", d.ID)
+	other.Key, other.EditOf = edit.Key+ofSecond, fmt.Sprintf("second:%d", d.ID)
 	return []runbook.Message{edit, other}, nil
 }
 
@@ -135,6 +136,15 @@ func encode(blocks []slackgo.Block) (string, error) {
 	return string(text), nil
 }
 
+// blocksOf is [encode] for what is built from texts alone, which always encode.
+func blocksOf(blocks []slackgo.Block) string {
+	text, err := encode(blocks)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 func (c Cards) blocks(e runbook.Escalation, links []string, why string) []slackgo.Block {
 	head := fmt.Sprintf("%s *%s: %s*", mark(e), stateOrSeverity(e), escaped(e.Title))
 	if at := place(e); at != "" {
@@ -170,6 +180,14 @@ func section(markup string) *slackgo.SectionBlock {
 	b := slackgo.NewSectionBlock(slackgo.NewTextBlockObject(slackgo.MarkdownType, bounded(markup), false, false), nil, nil)
 	b.Expand = true
 	return b
+}
+
+// sections are the blocks of a long markup.
+func sections(markup string) (all []slackgo.Block) {
+	for _, part := range split(markup, maxSection) {
+		all = append(all, section(part))
+	}
+	return all
 }
 
 // bounded cuts markup where it hurts least.
@@ -299,13 +317,9 @@ func richer(source string) (text, blocks string, err error) {
 	if text == textEscaper.Replace(strings.TrimSpace(source)) {
 		return "", "", nil
 	}
-	parts := split(text, maxSection)
-	if len(parts) == 0 || len(parts) > maxSections {
+	all := sections(text)
+	if len(all) == 0 || len(all) > maxSections {
 		return "", "", nil
-	}
-	var all []slackgo.Block
-	for _, p := range parts {
-		all = append(all, section(p))
 	}
 	blocks, err = encode(all)
 	return text, blocks, err

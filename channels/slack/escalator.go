@@ -15,7 +15,7 @@ import (
 type NagMemory interface {
 	Duties(ctx context.Context) ([]runbook.Duty, error)
 	Police(ctx context.Context, id int64, next time.Time) error
-	Nag(ctx context.Context, n runbook.Nag) (bool, error)
+	Nag(ctx context.Context, nags []runbook.Nag, words func(taken []runbook.Nag) []runbook.Message) ([]runbook.Nag, error)
 	CallSecond(ctx context.Context, id int64, now time.Time, messages ...runbook.Message) (bool, error)
 	Reping(ctx context.Context, id int64, n int, now time.Time, messages ...runbook.Message) (bool, error)
 	Settle(ctx context.Context, id int64, by string, now time.Time, messages ...runbook.Message) (bool, error)
@@ -43,7 +43,12 @@ type Calling struct {
 	// a negative time is never.
 	First map[runbook.Env]time.Duration
 
-	Every       time.Duration // from nag to nag; 0 is 10 minutes
+	// Every is the time from nag to nag of an escalation; 0 is 10 minutes.
+	// Nags of several that fall due within a fifth of it are one message, which
+	// names each with its number, at the time of the last: so a person is
+	// called about them five times within Every, or once more, however many
+	// there are. No nag is early, and each counts as if it had been on time.
+	Every       time.Duration
 	SecondAfter int           // nags after which the second person is called; 0 is 6
 	Reping      time.Duration // without activity, until whoever acknowledged is asked again; 0 is 2 hours, negative is never
 
@@ -87,6 +92,9 @@ func (c Calling) promise(e runbook.Escalation) string {
 
 func (c Calling) every() time.Duration { return cmp.Or(c.Every, runbook.NagEvery) }
 
+// gather is how long a nag waits for others.
+func (c Calling) gather() time.Duration { return c.every() / 5 }
+
 // An Escalator repeats what nobody acknowledged, asks again about what nobody
 // works on, ends what is over, and keeps the cards as things stand. All its
 // deadlines are in the memory, and each step is one transaction there, so it
@@ -129,27 +137,40 @@ func (e *Escalator) step(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	next := now.Add(2 * presenceWait)
 	var errs []error
-	for _, d := range duties {
-		if err := e.attend(ctx, d, now); err != nil {
-			errs = append(errs, fmt.Errorf("escalation %d: %w", d.ID, err))
-		}
-		if d.NextNagAt.After(now) && d.NextNagAt.Before(next) {
-			next = d.NextNagAt
+	each := func(do func(context.Context, *runbook.Duty, time.Time) error) {
+		for i := range duties {
+			if err := do(ctx, &duties[i], now); err != nil {
+				errs = append(errs, fmt.Errorf("escalation %d: %w", duties[i].ID, err))
+			}
 		}
 	}
+	each(e.attend)
+	errs = append(errs, e.nag(ctx, duties, now))
+	each(e.callSecondAfterNags)
 	errs = append(errs, expireApprovals(ctx, e.memory, now))
-	if next.Sub(now) >= 2*presenceWait { // Slack may take its time to answer, and no nag waits for that
-		for _, d := range duties {
-			errs = append(errs, e.noticeAbsence(ctx, d, now))
-		}
+	wait := untilNextNag(duties, now)
+	if wait >= 2*presenceWait { // Slack may take its time to answer, and no nag waits for that
+		each(e.noticeAbsence)
 	}
-	return min(nagLook, next.Sub(now)), errors.Join(errs...)
+	return min(nagLook, wait), errors.Join(errs...)
 }
 
-// attend does what is due for one escalation.
-func (e *Escalator) attend(ctx context.Context, d runbook.Duty, now time.Time) error {
+// untilNextNag returns how long it is until a nag falls due, at most twice
+// presenceWait.
+func untilNextNag(duties []runbook.Duty, now time.Time) time.Duration {
+	wait := 2 * presenceWait
+	for _, d := range duties {
+		if until := d.NextNagAt.Sub(now); until > 0 {
+			wait = min(wait, until)
+		}
+	}
+	return wait
+}
+
+// attend does what is due for one escalation, except for its nag. d has the
+// deadline of that afterwards.
+func (e *Escalator) attend(ctx context.Context, d *runbook.Duty, now time.Time) error {
 	if err := e.showCard(ctx, d, now); err != nil {
 		return err
 	}
@@ -158,62 +179,53 @@ func (e *Escalator) attend(ctx context.Context, d runbook.Duty, now time.Time) e
 		return nil
 	case d.Over:
 		return e.settle(ctx, d, byAlerts, now)
-	case d.Decided && d.OpenedBy == "watchdog":
-		return e.settle(ctx, d, byVerdict, now) // it called because nobody decided
+	case overdueNoMore(d):
+		return e.settle(ctx, d, byVerdict, now)
 	case !d.Policed:
-		next := time.Time{}
-		if after, nags := e.calling.first(d.Severity, d.Env); nags {
-			// From the first message, or from when it became critical.
-			next = d.NextNagAt.Add(after - runbook.NagEvery)
-			if d.NextNagAt.IsZero() {
-				next = d.TouchedAt.Add(after)
-			}
-		}
-		if err := e.memory.Police(ctx, d.ID, next); err != nil || !due(next, now) {
+		if err := e.police(ctx, d); err != nil {
 			return err
 		}
+	}
+	if d.State == runbook.EscalationAcked {
+		return e.reping(ctx, d, now)
+	}
+	return nil
+}
+
+// overdueNoMore reports whether d says that nobody decides an event which has
+// its verdict now.
+func overdueNoMore(d *runbook.Duty) bool { return d.Decided && d.OpenedBy == "watchdog" }
+
+// police gives d its first deadline: from the first message, or from when it
+// became critical.
+func (e *Escalator) police(ctx context.Context, d *runbook.Duty) error {
+	next := time.Time{}
+	if after, nags := e.calling.first(d.Severity, d.Env); nags {
+		next = d.NextNagAt.Add(after - runbook.NagEvery)
+		if d.NextNagAt.IsZero() {
+			next = d.TouchedAt.Add(after)
+		}
+	}
+	if err := e.memory.Police(ctx, d.ID, next); err != nil {
+		return err
+	}
+	if d.State == runbook.EscalationOpen && d.Nags == 0 {
 		d.NextNagAt = next
 	}
-	switch {
-	case d.State == runbook.EscalationAcked:
-		return e.reping(ctx, d, now)
-	case due(d.NextNagAt, now):
-		if err := e.nag(ctx, &d, now); err != nil {
-			return err
-		}
-	}
-	if d.Nags < cmp.Or(e.calling.SecondAfter, secondAfter) {
+	return nil
+}
+
+// callSecondAfterNags calls the second person about d once the first one has
+// not answered often enough.
+func (e *Escalator) callSecondAfterNags(ctx context.Context, d *runbook.Duty, now time.Time) error {
+	if !called(d) || d.Nags < cmp.Or(e.calling.SecondAfter, secondAfter) {
 		return nil
 	}
 	return e.callSecond(ctx, d, fmt.Sprintf("has not answered %d calls in %s", d.Nags, elapsed(now.Sub(d.OpenedAt))), now)
 }
 
-func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
-
-// nag says that nobody has acknowledged d. Nags that a stopped process missed
-// are counted and named in the one that goes out. d counts it afterwards.
-func (e *Escalator) nag(ctx context.Context, d *runbook.Duty, now time.Time) error {
-	every := e.calling.every()
-	missed := int(now.Sub(d.NextNagAt) / every)
-	n := runbook.Nag{Escalation: d.ID, Was: d.NextNagAt, Number: d.Nags + 1 + missed}
-	if _, nags := e.calling.first(d.Severity, d.Env); nags {
-		n.Next = d.NextNagAt.Add(time.Duration(missed+1) * every)
-	} else { // the end of a snooze of something that is not repeated
-		n.Number = d.Nags
-	}
-	n.Messages = e.nagMessages(*d, n.Number, missed, now)
-	n.Replaces = d.Stuck > 0
-	sent, err := e.memory.Nag(ctx, n)
-	if err != nil || !sent {
-		return err
-	}
-	d.Nags = n.Number
-	e.log.InfoContext(ctx, "nag", "escalation", d.ID, "number", n.Number, "missed", missed)
-	return nil
-}
-
 // callSecond calls the second person about d, if there is one, once.
-func (e *Escalator) callSecond(ctx context.Context, d runbook.Duty, why string, now time.Time) error {
+func (e *Escalator) callSecond(ctx context.Context, d *runbook.Duty, why string, now time.Time) error {
 	second := e.second()
 	if second == "" || !d.SecondAt.IsZero() || d.State == runbook.EscalationAcked {
 		return nil
@@ -235,9 +247,9 @@ func (e *Escalator) second() string {
 
 // noticeAbsence calls the second person about a critical escalation when the
 // first person's notifications are off: no nag would reach them.
-func (e *Escalator) noticeAbsence(ctx context.Context, d runbook.Duty, now time.Time) error {
+func (e *Escalator) noticeAbsence(ctx context.Context, d *runbook.Duty, now time.Time) error {
 	_, nags := e.calling.first(d.Severity, d.Env)
-	if !nags || d.State != runbook.EscalationOpen || !d.SecondAt.IsZero() || d.Over || e.second() == "" || e.calling.People.OnCall == "" {
+	if !nags || d.State != runbook.EscalationOpen || !d.SecondAt.IsZero() || !called(d) || e.second() == "" || e.calling.People.OnCall == "" {
 		return nil
 	}
 	until, off, err := e.away.ask(ctx, e.calling.People.OnCall, now)
@@ -252,7 +264,7 @@ func (e *Escalator) noticeAbsence(ctx context.Context, d runbook.Duty, now time.
 }
 
 // reping asks whoever acknowledged d whether it is still theirs.
-func (e *Escalator) reping(ctx context.Context, d runbook.Duty, now time.Time) error {
+func (e *Escalator) reping(ctx context.Context, d *runbook.Duty, now time.Time) error {
 	after := cmp.Or(e.calling.Reping, repingAfter)
 	if _, nags := e.calling.first(d.Severity, d.Env); !nags || after < 0 || d.TouchedAt.Add(after).After(now) {
 		return nil
@@ -262,7 +274,7 @@ func (e *Escalator) reping(ctx context.Context, d runbook.Duty, now time.Time) e
 }
 
 // settle ends d, which is over, and says so without waking anybody.
-func (e *Escalator) settle(ctx context.Context, d runbook.Duty, by string, now time.Time) error {
+func (e *Escalator) settle(ctx context.Context, d *runbook.Duty, by string, now time.Time) error {
 	notes := []runbook.Message{resolvedNote(d.Escalation, by, now)}
 	if second := e.second(); second != "" && !d.SecondAt.IsZero() {
 		notes = append(notes, toSecond(d, second, notes[0]))
@@ -275,11 +287,11 @@ func (e *Escalator) settle(ctx context.Context, d runbook.Duty, by string, now t
 }
 
 // showCard brings the cards of d up to date.
-func (e *Escalator) showCard(ctx context.Context, d runbook.Duty, now time.Time) error {
+func (e *Escalator) showCard(ctx context.Context, d *runbook.Duty, now time.Time) error {
 	if d.Revision == d.Shown {
 		return nil
 	}
-	edits, err := Cards{Memory: e.memory, Calling: e.calling}.edits(ctx, d, now)
+	edits, err := Cards{Memory: e.memory, Calling: e.calling}.edits(ctx, *d, now)
 	if err != nil {
 		return err
 	}

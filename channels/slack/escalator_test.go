@@ -178,12 +178,12 @@ func (c crash) Police(ctx context.Context, id int64, next time.Time) error {
 	return errors.Join(c.Store.Police(ctx, id, next), c.end())
 }
 
-func (c crash) Nag(ctx context.Context, g runbook.Nag) (bool, error) {
+func (c crash) Nag(ctx context.Context, nags []runbook.Nag, words func([]runbook.Nag) []runbook.Message) ([]runbook.Nag, error) {
 	if c.dies() && !c.after {
-		return false, errCrash
+		return nil, errCrash
 	}
-	ok, err := c.Store.Nag(ctx, g)
-	return ok, errors.Join(err, c.end())
+	taken, err := c.Store.Nag(ctx, nags, words)
+	return taken, errors.Join(err, c.end())
 }
 
 func (c crash) CallSecond(ctx context.Context, id int64, now time.Time, m ...runbook.Message) (bool, error) {

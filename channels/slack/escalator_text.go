@@ -41,36 +41,6 @@ func urgent(e runbook.Escalation, key, kind, text string, now time.Time) runbook
 	return runbook.Message{Key: key, Kind: kind, Escalation: e.ID, Text: text, Mrkdwn: true, CreatedAt: now}
 }
 
-// nagMessages are nag number of d: to the person on call in the thread, and to
-// the second person in theirs.
-func (e *Escalator) nagMessages(d runbook.Duty, number, missed int, now time.Time) []runbook.Message {
-	text := nagText(d, number, missed, now)
-	key := fmt.Sprintf("nag:%d:%d", d.ID, number)
-	if number == d.Nags {
-		key = fmt.Sprintf("%s:%d", key, d.NextNagAt.Unix()) // the end of a snooze that has no number of its own
-	}
-	all := []runbook.Message{urgent(d.Escalation, key, "nag", mention(e.calling.People.OnCall)+text, now)}
-	if second := e.second(); second != "" && !d.SecondAt.IsZero() {
-		m := urgent(d.Escalation, key, "nag", mention(second)+text, now)
-		all = append(all, toSecond(d, second, m))
-	}
-	return all
-}
-
-func nagText(d runbook.Duty, number, missed int, now time.Time) string {
-	text := fmt.Sprintf("Still unacknowledged. Nag #%d. Unreachable for %s.", number, elapsed(now.Sub(d.OpenedAt)))
-	switch {
-	case d.State == runbook.EscalationSnoozed && number == d.Nags:
-		text = fmt.Sprintf("The snooze is over. Open for %s.", elapsed(now.Sub(d.OpenedAt)))
-	case d.State == runbook.EscalationSnoozed:
-		text = fmt.Sprintf("The snooze is over, and nobody has it. Nag #%d. Open for %s.", number, elapsed(now.Sub(d.OpenedAt)))
-	}
-	if number > d.Nags {
-		text += skipped(number, missed, d.Stuck)
-	}
-	return text + "\n" + textEscaper.Replace(summaryOf(d.Escalation))
-}
-
 // skipped names the nags before number that nobody saw: missed ones, that were
 // never made, and before them stuck ones, that Slack did not take.
 func skipped(number, missed, stuck int) string {
@@ -95,14 +65,22 @@ func summaryOf(e runbook.Escalation) string {
 	return e.Title + " (" + e.Cluster + ")"
 }
 
-// toSecond sends what the thread is told to the second person, who does not
-// see that thread: into the thread under the card that called them, or on its
-// own while that card has not been sent.
-func toSecond(d runbook.Duty, second string, m runbook.Message) runbook.Message {
-	m.Key += ":second"
-	m.Channel, m.Thread = d.SecondChannel, d.SecondThread
-	if m.Channel == "" {
-		m.Channel = second
+// ofSecond ends the key of what the second person is told.
+const ofSecond = ":second"
+
+// toSecond sends what the thread is told to the second person too, who does not
+// see that thread.
+func toSecond(d *runbook.Duty, second string, m runbook.Message) runbook.Message {
+	m.Key += ofSecond
+	m.Channel = second
+	return inSecondThread(d, m)
+}
+
+// inSecondThread puts m into the thread under the card that called the second
+// person, once that has been sent.
+func inSecondThread(d *runbook.Duty, m runbook.Message) runbook.Message {
+	if d.SecondChannel != "" {
+		m.Channel, m.Thread = d.SecondChannel, d.SecondThread
 	}
 	return m
 }
@@ -124,7 +102,7 @@ func secondNote(e runbook.Escalation, why string, now time.Time) runbook.Message
 }
 
 // repingMessage asks whoever acknowledged d whether it is still theirs.
-func (e *Escalator) repingMessage(d runbook.Duty, now time.Time) runbook.Message {
+func (e *Escalator) repingMessage(d *runbook.Duty, now time.Time) runbook.Message {
 	text := fmt.Sprintf("%sNothing has happened here for %s, and it is yours since %s. Is it over, or still in your hands? "+
 		"Reply here, or press Resolve.\n%s", mention(d.AckedBy), elapsed(now.Sub(d.TouchedAt)), clock(d.AckedAt), textEscaper.Replace(summaryOf(d.Escalation)))
 	m := urgent(d.Escalation, fmt.Sprintf("reping:%d:%d", d.ID, d.Repings+1), "nag", text, now)

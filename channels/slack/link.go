@@ -23,7 +23,7 @@ type Inbox interface {
 	StorePress(ctx context.Context, p runbook.Press) (bool, error)
 	Presses(ctx context.Context) ([]runbook.Press, error)
 	PressHandled(ctx context.Context, id int64, now time.Time) error
-	EscalationOfThread(ctx context.Context, channel, ts string) (runbook.Escalation, error)
+	EscalationsOfThread(ctx context.Context, channel, ts string) ([]runbook.Escalation, error)
 	Escalations(ctx context.Context, states ...runbook.EscalationState) ([]runbook.Escalation, error)
 	Send(ctx context.Context, m runbook.Message) error
 	Note(ctx context.Context, name string) (string, error)

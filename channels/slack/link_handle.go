@@ -92,30 +92,41 @@ func (l *Link) hear(ctx context.Context, h runbook.Heard, tries map[string]int) 
 	if id, allow, ok := parseAnswer(h.Text); ok {
 		return l.answer(ctx, h, id, allow, tries)
 	}
-	e, err := l.escalation(ctx, h)
+	about, err := l.escalations(ctx, h)
 	if err != nil {
 		return err
 	}
-	if e.ID != 0 && l.Actions != nil {
-		// Whether or not the acknowledgement works, the words reach the session.
-		_, err := l.attempt(ctx, fmt.Sprintf("reply %d", h.ID), tries, func() error { return l.Actions.Replied(ctx, e, h) })
+	if err := l.replied(ctx, h, about, tries); err != nil {
+		return err
+	}
+	only := int64(0)
+	if len(about) == 1 {
+		only = about[0].ID
+	}
+	return l.Memory.DeliverHeard(ctx, h, runbook.EventMessage, only, time.Now())
+}
+
+// escalations returns those whose thread h is in: one, or all that a nag names.
+func (l *Link) escalations(ctx context.Context, h runbook.Heard) ([]runbook.Escalation, error) {
+	if h.Thread == "" {
+		return nil, nil
+	}
+	return l.Memory.EscalationsOfThread(ctx, h.Channel, h.Thread)
+}
+
+// replied acknowledges what h is about. Whether or not that works, the words
+// reach the session.
+func (l *Link) replied(ctx context.Context, h runbook.Heard, about []runbook.Escalation, tries map[string]int) error {
+	if l.Actions == nil {
+		return nil
+	}
+	for _, e := range about {
+		_, err := l.attempt(ctx, fmt.Sprintf("reply %d to %d", h.ID, e.ID), tries, func() error { return l.Actions.Replied(ctx, e, h) })
 		if err != nil {
 			return fmt.Errorf("reply to escalation %d: %w", e.ID, err)
 		}
 	}
-	return l.Memory.DeliverHeard(ctx, h, runbook.EventMessage, e.ID, time.Now())
-}
-
-// escalation returns the one whose thread h is in; the zero value for none.
-func (l *Link) escalation(ctx context.Context, h runbook.Heard) (runbook.Escalation, error) {
-	if h.Thread == "" {
-		return runbook.Escalation{}, nil
-	}
-	e, err := l.Memory.EscalationOfThread(ctx, h.Channel, h.Thread)
-	if errors.Is(err, runbook.ErrNotFound) {
-		return runbook.Escalation{}, nil
-	}
-	return e, err
+	return nil
 }
 
 // answer offers a typed answer to the prompts. It never reaches the session,

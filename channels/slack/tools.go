@@ -21,7 +21,7 @@ type ToolMemory interface {
 	Escalate(ctx context.Context, e runbook.Escalation, text string) (runbook.Escalation, bool, error)
 	Escalation(ctx context.Context, id int64) (runbook.Escalation, error)
 	EscalationByKey(ctx context.Context, key string) (runbook.Escalation, error)
-	EscalationOf(ctx context.Context, ts string) (runbook.Escalation, error)
+	EscalationsOfThread(ctx context.Context, channel, ts string) ([]runbook.Escalation, error)
 	Escalations(ctx context.Context, states ...runbook.EscalationState) ([]runbook.Escalation, error)
 	Renew(ctx context.Context, e runbook.Escalation, now time.Time) (runbook.Escalation, bool, error)
 	AddFinding(ctx context.Context, id int64, finding string) error
@@ -127,17 +127,17 @@ func (t speech) reply() server.ServerTool {
 			if err != nil {
 				return "", err
 			}
-			return sentOrSame(fresh, "Stored; it goes into that thread."), t.touchThread(ctx, a.Thread, now)
+			return sentOrSame(fresh, "Stored; it goes into that thread."), t.touchThread(ctx, channel, a.Thread, now)
 		})
 }
 
-// touchThread notes that the escalation of a thread is being worked on.
-func (t speech) touchThread(ctx context.Context, thread string, now time.Time) error {
-	e, err := t.memory.EscalationOf(ctx, thread)
-	if err != nil || e.ID == 0 {
-		return err
+// touchThread notes that the escalations of a thread are being worked on.
+func (t speech) touchThread(ctx context.Context, channel, thread string, now time.Time) error {
+	about, err := t.memory.EscalationsOfThread(ctx, channel, thread)
+	for _, e := range about {
+		err = errors.Join(err, t.memory.Touch(ctx, e.ID, now))
 	}
-	return t.memory.Touch(ctx, e.ID, now)
+	return err
 }
 
 func sentOrSame(fresh bool, sent string) string {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -19,7 +18,8 @@ func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
 		SELECT `+prefixed("e", escalationColumns)+`,
 		  e.policed, e.fired AND coalesce(d.firing, 1) = 0, coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
 		  e.revision, e.shown, coalesce(o.channel, ''), coalesce(o.ts, ''),
-		  (SELECT count(*) FROM outbox n WHERE n.escalation = e.id AND n.kind = 'nag' AND n.state IN ('queued', 'sending') AND n.state = 'queued' AND n.key NOT LIKE '%:second'
+		  (SELECT count(*) FROM outbox n WHERE n.state IN ('queued', 'sending') AND n.state = 'queued' AND n.kind = 'nag' AND n.key NOT LIKE '%:second'
+		    AND (n.escalation = e.id OR e.id IN (SELECT value FROM json_each(n.about)))
 		    AND EXISTS (SELECT 1 FROM outbox f WHERE f.state IN ('queued', 'sending') AND f.state = 'queued' AND f.error <> ''))
 		FROM escalations e
 		LEFT JOIN deliveries m ON m.id = e.delivery_id
@@ -83,28 +83,69 @@ func (s *Store) Police(ctx context.Context, id int64, next time.Time) error {
 	return err
 }
 
-// Nag stores a nag with its next deadline. It reports false if the escalation
-// has moved on since it was read, and nothing changes then.
-func (s *Store) Nag(ctx context.Context, n runbook.Nag) (bool, error) {
-	sent, err := s.step(ctx, "nag about escalation", n.Messages, `
-		UPDATE escalations SET nags = ?2, next_nag_at = ?3, state = 'open', snoozed_until = 0
-		WHERE id = ?1 AND state IN ('open', 'snoozed') AND next_nag_at = ?4`, n.Escalation, n.Number, ms(n.Next), ms(n.Was))
-	if err != nil || !sent || !n.Replaces {
-		return sent, err
+// Nag takes the next step of each of nags, and stores what is said about those
+// that it took, which words makes. One that has moved on since it was read is
+// not among them, and keeps what it has. Words is asked once, and not at all if
+// none was taken.
+func (s *Store) Nag(ctx context.Context, nags []runbook.Nag, words func(taken []runbook.Nag) []runbook.Message) (taken []runbook.Nag, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, n := range nags {
+			ok, err := nag(ctx, tx, n)
+			if err != nil {
+				return fmt.Errorf("escalation %d: %w", n.Escalation, err)
+			}
+			if ok {
+				taken = append(taken, n)
+			}
+		}
+		if len(taken) == 0 {
+			return nil
+		}
+		if err := replaceNags(ctx, tx, taken); err != nil {
+			return err
+		}
+		for _, m := range words(taken) {
+			if err := insertMessage(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nag: %w", err)
 	}
-	return sent, s.changeMessage(ctx, `UPDATE outbox SET state = 'failed', error = 'replaced by a later nag'
-		WHERE escalation = ?1 AND kind = 'nag' AND state IN ('queued', 'sending') AND state = 'queued' AND key NOT IN (SELECT value FROM json_each(?2))`,
-		n.Escalation, keys(n.Messages))
+	return taken, nil
 }
 
-// keys lists the keys of messages as a JSON array.
-func keys(messages []runbook.Message) string {
-	names := make([]string, len(messages))
-	for i, m := range messages {
-		names[i] = m.Key
+func nag(ctx context.Context, tx *sql.Tx, n runbook.Nag) (bool, error) {
+	res, err := tx.ExecContext(ctx, `
+		UPDATE escalations SET nags = ?2, next_nag_at = ?3, state = 'open', snoozed_until = 0
+		WHERE id = ?1 AND state IN ('open', 'snoozed') AND next_nag_at = ?4`, n.Escalation, n.Number, ms(n.Next), ms(n.Was))
+	if err != nil {
+		return false, err
 	}
-	text, _ := json.Marshal(names) // strings always marshal
-	return string(text)
+	rows, err := res.RowsAffected()
+	return rows == 1, err
+}
+
+// replaceNags gives up the nags that still wait to be sent, if the new ones
+// speak for them. One about several stays while it alone speaks for any.
+func replaceNags(ctx context.Context, tx *sql.Tx, taken []runbook.Nag) error {
+	var spoken []int64
+	for _, n := range taken {
+		if n.Replaces {
+			spoken = append(spoken, n.Escalation)
+		}
+	}
+	if len(spoken) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = 'failed', error = 'replaced by a later nag'
+		WHERE state IN ('queued', 'sending') AND state = 'queued' AND kind = 'nag'
+		  AND (escalation IN (SELECT value FROM json_each(?1)) OR about <> '[]')
+		  AND NOT EXISTS (SELECT 1 FROM json_each(about) j JOIN escalations e ON e.id = j.value
+		    WHERE e.state = 'open' AND e.id NOT IN (SELECT value FROM json_each(?1)))`, list(spoken))
+	return err
 }
 
 // CallSecond stores the messages that call the second person about escalation

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -26,15 +27,24 @@ func insertMessage(ctx context.Context, tx *sql.Tx, m runbook.Message) error {
 	}
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO outbox (key, kind, escalation, channel, thread, text, state, created_at, next_at,
-		  blocks, edit_of, mrkdwn, urgent, broadcast)
-		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
+		  blocks, edit_of, mrkdwn, urgent, broadcast, about)
+		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
 		m.Key, m.Kind, m.Escalation, m.Channel, m.Thread, m.Text, ms(m.CreatedAt), ms(next),
-		m.Blocks, m.EditOf, m.Mrkdwn, m.Urgent, m.Broadcast)
+		m.Blocks, m.EditOf, m.Mrkdwn, m.Urgent, m.Broadcast, list(m.About))
 	return err
 }
 
 const messageColumns = `id, key, kind, escalation, channel, thread, text, state, attempts, created_at, next_at, sent_at, ts, error,
-	blocks, edit_of, mrkdwn, urgent, broadcast`
+	blocks, edit_of, mrkdwn, urgent, broadcast, about`
+
+// list writes numbers as a JSON array.
+func list(numbers []int64) string {
+	if len(numbers) == 0 {
+		return "[]"
+	}
+	text, _ := json.Marshal(numbers) // numbers always marshal
+	return string(text)
+}
 
 func scanMessage(r *sql.Rows) (runbook.Message, error) { return scanMessageWith(r) }
 
@@ -42,11 +52,15 @@ func scanMessage(r *sql.Rows) (runbook.Message, error) { return scanMessageWith(
 func scanMessageWith(r *sql.Rows, more ...any) (runbook.Message, error) {
 	var m runbook.Message
 	var created, next, sent int64
+	var about string
 	err := r.Scan(append([]any{
 		&m.ID, &m.Key, &m.Kind, &m.Escalation, &m.Channel, &m.Thread, &m.Text, &m.State, &m.Attempts,
-		&created, &next, &sent, &m.TS, &m.Error, &m.Blocks, &m.EditOf, &m.Mrkdwn, &m.Urgent, &m.Broadcast,
+		&created, &next, &sent, &m.TS, &m.Error, &m.Blocks, &m.EditOf, &m.Mrkdwn, &m.Urgent, &m.Broadcast, &about,
 	}, more...)...)
 	m.CreatedAt, m.NextAt, m.SentAt = at(created), at(next), at(sent)
+	if err == nil && about != "[]" {
+		err = json.Unmarshal([]byte(about), &m.About)
+	}
 	return m, err
 }
 

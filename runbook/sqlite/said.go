@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ func (s *Store) Said(ctx context.Context, thread string, escalation int64, limit
 		return l, err
 	}, `SELECT at, user, kind, text, sent FROM (
 		  SELECT CASE sent_at WHEN 0 THEN created_at ELSE sent_at END AS at, id, '' AS user, kind, text, state = 'sent' AS sent FROM outbox
-		  WHERE edit_of = '' AND (?1 <> '' AND (ts = ?1 OR thread = ?1) OR ?2 <> 0 AND escalation = ?2)
+		  WHERE edit_of = '' AND (?1 <> '' AND (ts = ?1 OR thread = ?1) OR ?2 <> 0 AND (escalation = ?2 OR about <> '[]' AND ?2 IN (SELECT value FROM json_each(about))))
 		  UNION ALL
 		  SELECT received_at, id, user, '', text, 1 FROM slack_inbox WHERE ?1 <> '' AND (ts = ?1 OR thread = ?1)
 		) ORDER BY at DESC, id DESC LIMIT ?3`, thread, escalation, limit)
@@ -112,17 +111,6 @@ func renewed(old, e runbook.Escalation, now time.Time) runbook.Escalation {
 // Touch records a sign that somebody works on escalation id.
 func (s *Store) Touch(ctx context.Context, id int64, now time.Time) error {
 	return s.change(ctx, "touch escalation", `UPDATE escalations SET touched_at = max(touched_at, ?2) WHERE id = ?1`, id, ms(now))
-}
-
-// EscalationOf returns the escalation whose thread ts is, with any of its
-// people, or the zero value if there is none.
-func (s *Store) EscalationOf(ctx context.Context, ts string) (runbook.Escalation, error) {
-	e, err := findEscalation(ctx, s.read, `id = coalesce((SELECT id FROM escalations WHERE slack_ts <> '' AND slack_ts = ?1 LIMIT 1),
-		(SELECT escalation FROM outbox WHERE ts <> '' AND ts = ?1 AND escalation <> 0 LIMIT 1))`, ts)
-	if errors.Is(err, sql.ErrNoRows) {
-		return runbook.Escalation{}, nil
-	}
-	return e, explain(err)
 }
 
 // EscalationByKey returns the escalation under key, or [runbook.ErrNotFound].

@@ -115,16 +115,19 @@ func (s *Store) ThreadChannel(ctx context.Context, ts string) (string, error) {
 	return channel, explain(err)
 }
 
-// EscalationOfThread returns the escalation whose thread hangs under ts in
-// channel, that of the first person called or that of the second, or
-// [runbook.ErrNotFound].
-func (s *Store) EscalationOfThread(ctx context.Context, channel, ts string) (runbook.Escalation, error) {
-	e, err := findEscalation(ctx, s.read, `slack_ts <> '' AND slack_channel = ?1 AND slack_ts = ?2
-		OR id IN (SELECT escalation FROM outbox WHERE ts <> '' AND ts = ?2 AND channel = ?1 AND escalation <> 0)`, channel, ts)
+// EscalationsOfThread returns the escalations whose thread hangs under ts in
+// channel, oldest first: the one of that thread, be it that of the first person
+// called or that of the second, or all that a nag names. None is no error.
+func (s *Store) EscalationsOfThread(ctx context.Context, channel, ts string) ([]runbook.Escalation, error) {
+	all, err := collect(ctx, s.read, func(r *sql.Rows) (runbook.Escalation, error) { return scanEscalation(r) }, `
+		SELECT `+escalationColumns+` FROM escalations WHERE slack_ts <> '' AND slack_channel = ?1 AND slack_ts = ?2
+		  OR id IN (SELECT escalation FROM outbox WHERE ts <> '' AND ts = ?2 AND channel = ?1 AND escalation <> 0)
+		  OR id IN (SELECT j.value FROM outbox o, json_each(o.about) j WHERE o.ts <> '' AND o.ts = ?2 AND o.channel = ?1)
+		ORDER BY id`, channel, ts)
 	if err != nil {
-		return e, fmt.Errorf("escalation of thread %s: %w", ts, domainErr(err))
+		return nil, fmt.Errorf("escalations of thread %s: %w", ts, err)
 	}
-	return e, nil
+	return all, nil
 }
 
 const heardColumns = `id, event_id, channel, ts, user, thread, text, received_at`

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -96,11 +95,11 @@ func TestOutgoingWaitsForTheRootOfTheThread(t *testing.T) {
 	if diff := cmp.Diff(want, outgoing(t, s)); diff != "" {
 		t.Errorf("after it (-want +got):\n%s", diff)
 	}
-	if got, err := s.EscalationOfThread(t.Context(), "D1", "5.5"); err != nil || got.ID != e.ID {
-		t.Errorf("EscalationOfThread = %d, %v, want %d", got.ID, err, e.ID)
+	if got, err := s.EscalationsOfThread(t.Context(), "D1", "5.5"); err != nil || len(got) != 1 || got[0].ID != e.ID {
+		t.Errorf("EscalationsOfThread = %v, %v, want %d", got, err, e.ID)
 	}
-	if _, err := s.EscalationOfThread(t.Context(), "D1", "9.9"); !errors.Is(err, runbook.ErrNotFound) {
-		t.Errorf("EscalationOfThread of another thread: %v, want ErrNotFound", err)
+	if got, err := s.EscalationsOfThread(t.Context(), "D1", "9.9"); err != nil || len(got) != 0 {
+		t.Errorf("EscalationsOfThread of another thread = %v, %v, want none", got, err)
 	}
 }
 
