@@ -42,7 +42,8 @@ func investigation(hold <-chan struct{}) []messages.Rule {
 	call := func(tool string, input map[string]any) []messages.Block {
 		return []messages.Block{messages.Call(tool, input)}
 	}
-	report := []messages.Block{messages.Text("REPORT of ${d}: real. cart crashes since its release.")}
+	report := []messages.Block{messages.Text("VERDICT: real\nDELIVERY: ${d}\nCAUSE: REPORT of ${d}: cart crashes since its release.\n" +
+		"EVIDENCE:\n- CrashLoopBackOff (kube_problems)\nGAPS:\n- none\nACTION: none\nRECOMMEND: roll back")}
 	rules := []messages.Rule{
 		{
 			Name: "dispatch", When: messages.Match{Agent: messages.Main, Text: event(crashLoop)},
