@@ -31,7 +31,7 @@ type Health struct {
 func (h Health) Err() error {
 	switch {
 	case h.Version == 0:
-		return errors.New("it is a database, but no memory of Watchkeeper")
+		return errors.New("it is no memory of Watchkeeper")
 	case h.Version > h.Newest:
 		return fmt.Errorf("its schema has version %d and this program knows %d; use the program that wrote it, or a newer one", h.Version, h.Newest)
 	case len(h.Damage) > 0:
