@@ -144,7 +144,7 @@ func (h *house) run(ctx context.Context, clusters http.Handler, report func(resp
 	}
 	defer watch.Close()
 	triage := responder.New(responder.Config{
-		Store: h.store, Looker: responder.Pods{Clusters: h.clusters()}, Policy: policy(), Playbooks: h.o.Playbooks, Log: h.log, Report: report,
+		Store: h.store, Looker: h.look(), Policy: policy(), Playbooks: h.o.Playbooks, Log: h.log, Report: report,
 	})
 	reader := channels.Reader{Past: h.store, Policy: policy(), Playbooks: h.o.Playbooks}
 	pump := &channels.Pump{Channel: "webhook", Memory: h.store, Subject: reader.Subject, Sink: triage, Log: h.log}
@@ -162,6 +162,10 @@ func (h *house) handler() http.Handler {
 		known[name] = config.Cluster{Env: env}
 	}
 	return webhook.New(webhook.Config{Store: h.store, Normalizer: webhook.NewNormalizer(config.Default().Webhook, known), Log: h.log})
+}
+
+func (h *house) look() responder.FirstLook {
+	return responder.FirstLook{Tools: tools.NewFirstLook(tools.FirstLookConfig{Clusters: h.clusters()})}
 }
 
 func (h *house) clusters() *tools.Clusters {

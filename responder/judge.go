@@ -26,8 +26,7 @@ type inquiry struct {
 	playbook         runbook.Playbook // zero if none is known
 	must             string           // why the policy sends it to a person, whatever is found; "" if it does not
 	noise            string           // why the policy holds every alert of it for noise; "" if it does not
-	look             *Look            // nil until somebody looked
-	unseen           string           // why nothing could be seen; "" if something was
+	look             Look             // zero until somebody looked
 }
 
 // A ruling is what is to be done with an event, and why, in words that follow
@@ -69,7 +68,7 @@ func (q *inquiry) rule(now time.Time) ruling {
 // recovered reports whether it is proven that nothing is wrong any more, and
 // how, or what the proof lacks.
 func (q *inquiry) recovered(now time.Time) (string, bool) {
-	h := q.health()
+	h := q.look.Health
 	switch d := q.Delivery; {
 	case d.Kind == runbook.EventUnrecognised:
 		return "nobody knows this format, so nothing about it can be proven", false
@@ -82,8 +81,8 @@ func (q *inquiry) recovered(now time.Time) (string, bool) {
 		return "it is critical on production and still fires", false
 	case q.noData():
 		return "the sender lost its data, so nothing is known to be right", false
-	case q.unseen != "":
-		return "nothing could be looked at", false
+	case q.look.Unseen != "":
+		return "its pods could not be looked at", false
 	case !h.Healthy:
 		return "it is not proven to be over", false
 	}
@@ -107,13 +106,6 @@ func (q *inquiry) steady(h Health, now time.Time) (string, bool) {
 	}
 	// Ready pods prove nothing about latency, errors or a certificate.
 	return "its pods are ready, which does not show that this is over", false
-}
-
-func (q *inquiry) health() Health {
-	if q.look == nil {
-		return Health{}
-	}
-	return q.look.Health
 }
 
 // precious alerts are dismissed only when they end by themselves.

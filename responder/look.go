@@ -3,6 +3,7 @@ package responder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,22 +11,19 @@ import (
 	"watchkeeper/tools"
 )
 
-// A Query says where to look. Only Cluster is always there; with neither
-// Service nor Namespace the whole cluster is looked at.
-type Query struct{ Cluster, Namespace, Service string }
-
-// A Looker takes the first look at what an alert is about. An error means that
-// nothing could be seen; it is told to a person, who reads why.
+// A Looker takes the first look at what a delivery is about; alerts are those
+// of it, worst first. It does not fail: what could not be seen is told.
 type Looker interface {
-	Look(ctx context.Context, q Query) (Look, error)
+	Look(ctx context.Context, d runbook.Delivery, alerts []runbook.Occurrence) Look
 }
 
 // A Look is what was seen. Its text is for people: cleaned, bounded and
 // without secrets.
 type Look struct {
-	Checked string   // what was looked at, as "pods, events and logs of cart in platform-prod"
+	Checked string   // what was looked at, as "pods, events and logs of cart in platform-prod; GitLab"; "" for nothing
+	Unseen  string   // why the pods could not be looked at; "" if they were
 	Short   string   // the worst of it in a line, the reason before the first comma; "" if nothing is wrong
-	Found   []string // worst first, at most some ten lines
+	Found   []string // worst first, at most some fifteen lines
 	Health  Health
 }
 
@@ -40,22 +38,51 @@ type Health struct {
 	Ended    string    // how, as "exit 137 (OOMKilled)"
 }
 
-// Pods looks at pods, events and logs of the configured clusters.
-type Pods struct{ Clusters *tools.Clusters }
+// FirstLook is the first look of the session, told to people.
+type FirstLook struct{ Tools *tools.FirstLook }
 
 // Look implements [Looker].
-func (p Pods) Look(ctx context.Context, q Query) (Look, error) {
-	c, err := p.Clusters.Get(q.Cluster)
-	if err != nil {
-		return Look{}, err
+func (f FirstLook) Look(ctx context.Context, d runbook.Delivery, alerts []runbook.Occurrence) Look {
+	seen := f.Tools.LookAt(ctx, d, alerts)
+	look := Look{Checked: checked(seen)}
+	if p := seen.Problems; p != nil {
+		look.Health = health(*p)
+		look.describe(*p)
+	} else {
+		look.Unseen = unseen(seen)
 	}
-	seen, err := c.Problems(ctx, tools.ProblemsQuery{Namespace: q.Namespace, Service: q.Service})
-	if err != nil {
-		return Look{}, err
+	look.explain(seen)
+	return look
+}
+
+// sources are those beyond the cluster, as people call them and by how the
+// names in [tools.Look] begin.
+var sources = []string{"Argo CD", "GitLab", "SigNoz"}
+
+// checked names what answered.
+func checked(l tools.Look) string {
+	var parts []string
+	if l.Problems != nil {
+		parts = append(parts, "pods, events and logs of "+scope(*l.Problems))
 	}
-	look := Look{Checked: "pods, events and logs of " + scope(seen), Health: health(seen)}
-	look.describe(seen)
-	return look, nil
+	for _, s := range sources {
+		if slices.ContainsFunc(l.Answered, func(a string) bool { return strings.HasPrefix(a, s) }) {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ofCluster begins the gap that tells why there are no pods.
+const ofCluster = "the cluster"
+
+func unseen(l tools.Look) string {
+	for _, gap := range l.Gaps {
+		if rest, ok := strings.CutPrefix(gap, ofCluster); ok {
+			return strings.TrimPrefix(rest, ": ")
+		}
+	}
+	return "the cluster told nothing"
 }
 
 // scope reads "cart in platform-prod", "namespace shop in platform-prod" or
@@ -82,13 +109,42 @@ func health(p tools.Problems) Health {
 	return out
 }
 
-// How much a person is told of: so many problems, and the last lines of a log.
+// How much a person is told of: so many problems, the last lines of a log, and
+// changes before it began.
 const (
 	problemsTold = 3
 	logTold      = 2
+	changesTold  = 3
+	changeTold   = time.Hour // before it began, at most
 )
 
-// describe fills in the text.
+// toldBy says who tells of a change. An image is told with its pods.
+var toldBy = map[string]string{"argocd": "Argo CD", "deployment": "GitLab", "merge": "GitLab"}
+
+// explain adds what may be behind it, and what could not be asked.
+func (l *Look) explain(seen tools.Look) {
+	l.Found = append(l.Found, seen.Causes()...)
+	n := 0
+	for _, c := range seen.Changes {
+		before := seen.Began.Sub(c.At)
+		if toldBy[c.Kind] == "" || before < 0 || before > changeTold || n == changesTold {
+			continue
+		}
+		n++
+		l.Found = append(l.Found, fmt.Sprintf("%s before it began, %s: %s", runbook.Short(before.Round(time.Minute)), toldBy[c.Kind], c.Text))
+	}
+	var gaps []string
+	for _, gap := range seen.Gaps {
+		if l.Unseen == "" || !strings.HasPrefix(gap, ofCluster) {
+			gaps = append(gaps, gap)
+		}
+	}
+	if len(gaps) > 0 {
+		l.Found = append(l.Found, "not known: "+strings.Join(gaps, "; "))
+	}
+}
+
+// describe tells what is wrong with the pods, or that nothing is.
 func (l *Look) describe(p tools.Problems) {
 	for i, problem := range p.Problems[:min(len(p.Problems), problemsTold)] {
 		line := state(problem, p.At)

@@ -109,7 +109,7 @@ func samples(t *testing.T) responder.Looker {
 		}
 		all = append(all, tools.ClusterConfig{Name: name, Env: env, Config: cluster.RESTConfig(srv.URL, name)})
 	}
-	return responder.Pods{Clusters: tools.NewClusters(all...)}
+	return responder.FirstLook{Tools: tools.NewFirstLook(tools.FirstLookConfig{Clusters: tools.NewClusters(all...)})}
 }
 
 // alert is one that fires since ten minutes.

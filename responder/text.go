@@ -47,7 +47,7 @@ func (q *inquiry) title(ruled ruling) string {
 		return "a test alert, it came through"
 	case q.Delivery.Kind == runbook.EventStorm:
 		return fmt.Sprintf("%d alerts at once", q.Delivery.Alerts)
-	case q.health().Wrong:
+	case q.look.Health.Wrong:
 		return q.look.Short
 	}
 	return flat(cmp.Or(q.says(), ruled.why), titleLimit)
@@ -96,9 +96,14 @@ func (q *inquiry) test() bool {
 	return len(q.Alerts) > 0
 }
 
+// checked says what was looked at, and what was not.
 func (q *inquiry) checked() string {
-	if q.look == nil {
-		return noModel + " History of 30 days; nothing else: " + flat(cmp.Or(q.unseen, "none was needed"), lineLimit) + "."
+	unseen := flat(q.look.Unseen, lineLimit)
+	switch {
+	case q.look.Checked == "":
+		return noModel + " History of 30 days; nothing else: " + cmp.Or(unseen, "none was needed") + "."
+	case unseen != "":
+		return noModel + " History of 30 days; " + q.look.Checked + ". Not the pods: " + unseen + "."
 	}
 	return noModel + " History of 30 days; " + q.look.Checked + "."
 }
@@ -114,10 +119,7 @@ func (q *inquiry) evidence(now time.Time) []string {
 	if q.Delivery.Kind == runbook.EventUnrecognised && len(q.Alerts) > 0 {
 		lines = append(lines, "Body: "+flat(q.Alerts[0].Body, lineLimit))
 	}
-	if q.look != nil {
-		lines = append(lines, q.look.Found...)
-	}
-	return lines
+	return append(lines, q.look.Found...)
 }
 
 // digestTold is how many groups of a storm a person reads.

@@ -25,7 +25,7 @@ type Report struct {
 	History    runbook.History
 	Checked    string              // what was looked at; "" for nothing
 	Found      []string            // what was seen there
-	Unseen     string              // why nothing could be looked at; "" if that is not so
+	Unseen     string              // why the pods could not be looked at; "" if that is not so
 	Verdict    runbook.Verdict     // "" for an event that needs none
 	Why        string              // of the verdict, in words that follow "because"
 	Escalation *runbook.Escalation // nil if no person was told
@@ -126,23 +126,13 @@ func because(rule string, m runbook.Match) string {
 
 // lookAt takes the first look, at as much as the event names.
 func (r *Responder) lookAt(ctx context.Context, q *inquiry) {
-	query := Query{Cluster: named(q.Delivery.Cluster), Namespace: named(q.Delivery.Namespace), Service: named(q.Delivery.Service)}
-	switch {
-	case r.Looker == nil:
-		q.unseen = "no cluster is configured"
-		return
-	case query.Cluster == "":
-		q.unseen = "the alert names no single cluster"
+	if r.Looker == nil {
+		q.look.Unseen = "nothing is configured to look at"
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	look, err := r.Looker.Look(ctx, query)
-	if err != nil {
-		q.unseen = err.Error()
-		return
-	}
-	q.look = &look
+	q.look = r.Looker.Look(ctx, q.Delivery, q.Alerts)
 }
 
 // named is what all alerts of an event agree on, or "".
@@ -158,10 +148,7 @@ func named(s string) string {
 func (r *Responder) settle(ctx context.Context, q *inquiry, ruled ruling) (*Report, error) {
 	report := &Report{
 		Delivery: q.Delivery, Alerts: q.Alerts, Groups: q.Groups, History: q.History,
-		Verdict: ruled.verdict, Why: ruled.why, Unseen: q.unseen,
-	}
-	if q.look != nil {
-		report.Checked, report.Found = q.look.Checked, q.look.Found
+		Verdict: ruled.verdict, Why: ruled.why, Checked: q.look.Checked, Found: q.look.Found, Unseen: q.look.Unseen,
 	}
 	if ruled.verdict == runbook.Real {
 		told, err := r.tell(ctx, q, ruled)

@@ -37,9 +37,14 @@ func All(c Config) []server.ServerTool {
 	}
 	return slices.Concat(
 		Memory(c.Store, c.Playbooks, MemoryConfig{Policy: c.Policy, Location: c.Location}),
-		NewFirstLook(FirstLookConfig{Clusters: c.Clusters, Store: c.Store, GitLab: c.GitLab, SigNoz: c.SigNoz}).Tools(),
+		c.FirstLook().Tools(),
 		Kube(c.Clusters), Argo(c.Clusters),
 		GitLab(c.GitLab, c.Store), SigNoz(c.SigNoz, c.Store),
 		Tuning(c.Store, c.SigNoz, c.Location),
 		Writes(c.Clusters, c.Store, WritesConfig{Policy: c.Policy, Playbooks: c.Playbooks, Limits: c.Limits}))
+}
+
+// FirstLook returns the first look that the tool first_look takes.
+func (c Config) FirstLook() *FirstLook {
+	return NewFirstLook(FirstLookConfig{Clusters: c.Clusters, Store: c.Store, GitLab: c.GitLab, SigNoz: c.SigNoz})
 }

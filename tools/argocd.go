@@ -84,7 +84,7 @@ func within(namespace string) string {
 // explainArgo says what a missing definition means.
 func (c *Cluster) explainArgo(what, doing string, err error) error {
 	if meta.IsNoMatchError(err) || (apierrors.IsNotFound(err) && !hasName(err)) {
-		return fmt.Errorf("%s is not installed in %s; it may run in another cluster", what, c.Name)
+		return unasked{fmt.Errorf("%s is not installed in %s; it may run in another cluster", what, c.Name)}
 	}
 	return c.explain(doing, err)
 }

@@ -215,3 +215,20 @@ func (r appRevision) text() string {
 	}
 	return cmp.Or(strings.Join(short, " + "), "none")
 }
+
+// condition reads "OutOfSync and Degraded", in words of Argo CD's own only: it
+// stands among hints, outside of what is quoted.
+func (a *application) condition() string {
+	known := func(s string, words ...string) string {
+		if slices.Contains(words, s) {
+			return s
+		}
+		return "unknown"
+	}
+	s := fmt.Sprintf("%s and %s", known(a.Status.Sync.Status, "Synced", "OutOfSync"),
+		known(a.Status.Health.Status, "Healthy", "Degraded", "Missing", "Progressing", "Suspended"))
+	if op := a.Status.Operation; op != nil && (op.Phase == "Failed" || op.Phase == "Error") {
+		s += ", and its last operation failed"
+	}
+	return s
+}

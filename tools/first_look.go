@@ -117,10 +117,13 @@ type Look struct {
 	Problems *Problems        // nil if the cluster was not asked or failed
 	Nodes    []string         // ailing nodes, as "n1 NodeNotReady since 6 min ago"
 	Changes  []Change         // newest first
-	Gaps     []string         // what is not known, and why
+	Answered []string         // the sources that did, such as "GitLab (merges)"; sorted
+	Gaps     []string         // sources that failed, and why
+	Unasked  []string         // sources that could not be asked: not configured, or nothing to ask about
 
 	volumes       []volume
 	apps          []string // lines about Argo CD applications
+	ailingApps    []string // as "cart is OutOfSync and Degraded"
 	now, hour     *traffic // around the start, and the hour before
 	failing       []row
 	allClusters   bool     // SigNoz knows no such cluster, so all were asked
@@ -138,13 +141,38 @@ type Change struct {
 }
 
 // Look asks every source at once and waits for all of them; each has its own
-// deadline. It fails only if the delivery cannot be claimed or no cluster is
-// named; a source that fails is a gap.
+// deadline. It fails only if the delivery cannot be claimed; a source that fails
+// is a gap.
 func (f *FirstLook) Look(ctx context.Context, q LookQuery) (Look, error) {
-	look, err := f.subject(ctx, q)
-	if err != nil {
-		return look, err
+	look := newLook()
+	look.Alert, look.Service, look.Cluster, look.Namespace = q.Alert, q.Service, q.Cluster, q.Namespace
+	if q.Delivery != 0 {
+		if err := f.read(ctx, q.Delivery, &look); err != nil {
+			return look, err
+		}
 	}
+	if !q.At.IsZero() {
+		look.Began, look.Ended = q.At.UTC(), time.Time{}
+	}
+	return f.gather(ctx, look), nil
+}
+
+// LookAt is Look for who has read the delivery already, with its alerts, the
+// worst first. It needs no Store.
+func (f *FirstLook) LookAt(ctx context.Context, d runbook.Delivery, alerts []runbook.Occurrence) Look {
+	look := newLook()
+	look.about(d, alerts)
+	return f.gather(ctx, look)
+}
+
+func newLook() Look {
+	now := time.Now().UTC()
+	return Look{At: now, Began: now}
+}
+
+// gather asks the sources.
+func (f *FirstLook) gather(ctx context.Context, look Look) Look {
+	f.tidy(&look)
 	var (
 		wg sync.WaitGroup
 		mu sync.Mutex
@@ -159,15 +187,25 @@ func (f *FirstLook) Look(ctx context.Context, q LookQuery) (Look, error) {
 			defer mu.Unlock()
 			if keep != nil {
 				keep(&look)
+				look.Answered = append(look.Answered, src.name)
 			}
 			for _, g := range gap {
-				look.Gaps = append(look.Gaps, f.gap(ctx, src.name, g))
+				f.miss(ctx, &look, src.name, g)
 			}
 		})
 	}
 	wg.Wait()
 	look.settle()
-	return look, nil
+	return look
+}
+
+// miss notes why a source told nothing.
+func (f *FirstLook) miss(ctx context.Context, look *Look, source string, err error) {
+	if _, ok := errors.AsType[unasked](err); ok {
+		look.Unasked = append(look.Unasked, f.gap(ctx, source, err))
+		return
+	}
+	look.Gaps = append(look.Gaps, f.gap(ctx, source, err))
 }
 
 // gap is the sentence about a source that failed.
@@ -178,38 +216,29 @@ func (f *FirstLook) gap(ctx context.Context, source string, err error) string {
 	return source + ": " + oneLine(err.Error(), 240)
 }
 
-// subject claims the delivery and says what the look is about.
-func (f *FirstLook) subject(ctx context.Context, q LookQuery) (Look, error) {
-	now := time.Now().UTC()
-	look := Look{Alert: q.Alert, Service: q.Service, Cluster: q.Cluster, Namespace: q.Namespace, At: now, Began: now}
-	if q.Delivery != 0 {
-		if f.cfg.Store == nil {
-			return look, errors.New("there is no memory to look the delivery up in; give cluster and service")
-		}
-		if err := f.ofDelivery(ctx, q.Delivery, &look); err != nil {
-			return look, err
-		}
-	}
-	if !q.At.IsZero() {
-		look.Began, look.Ended = q.At.UTC(), time.Time{}
-	}
-	if look.Began.After(now) {
-		look.Began = now
+// tidy makes what is looked at one cluster and one service, or none.
+func (f *FirstLook) tidy(look *Look) {
+	if look.Began.After(look.At) {
+		look.Began = look.At
 	}
 	if ns, name, ok := strings.Cut(look.Service, "/"); ok {
 		look.Namespace, look.Service = ns, name
 	}
-	if look.Service == runbook.Several {
-		look.Service = ""
+	for _, name := range []*string{&look.Cluster, &look.Namespace, &look.Service} {
+		if *name == runbook.Several {
+			*name = ""
+		}
 	}
 	if c, err := f.cfg.Clusters.Get(look.Cluster); err == nil {
 		look.Env = orUnknown(c.Env)
 	}
-	return look, nil
 }
 
-// ofDelivery fills in what the delivery says and the query leaves open.
-func (f *FirstLook) ofDelivery(ctx context.Context, id runbook.DeliveryID, look *Look) error {
+// read claims a delivery and fills in what it says.
+func (f *FirstLook) read(ctx context.Context, id runbook.DeliveryID, look *Look) error {
+	if f.cfg.Store == nil {
+		return errors.New("there is no memory to look the delivery up in; give cluster and service")
+	}
 	d, err := claim(ctx, f.cfg.Store, id.String())
 	if err != nil {
 		return err
@@ -221,16 +250,18 @@ func (f *FirstLook) ofDelivery(ctx context.Context, id runbook.DeliveryID, look 
 	if err != nil {
 		return err
 	}
-	look.Delivery, look.Alert, look.Status, look.Severity, look.Env = d.ID, d.Alert, d.Status, d.Severity, d.Env
-	look.Cluster, look.Namespace = orElse(look.Cluster, d.Cluster), orElse(look.Namespace, d.Namespace)
-	if look.Service == "" {
-		look.Service = d.Service
-		if look.Service == "" {
-			look.Service = subjectOfLabels(alerts)
-		}
-	}
-	look.Began, look.Ended = lifetime(d, alerts)
+	look.about(d, alerts)
 	return nil
+}
+
+// about fills in what a delivery says and the query leaves open.
+func (l *Look) about(d runbook.Delivery, alerts []runbook.Occurrence) {
+	l.Delivery, l.Alert, l.Status, l.Severity, l.Env = d.ID, d.Alert, d.Status, d.Severity, d.Env
+	l.Cluster, l.Namespace = orElse(l.Cluster, d.Cluster), orElse(l.Namespace, d.Namespace)
+	if l.Service == "" {
+		l.Service = orElse(d.Service, subjectOfLabels(alerts))
+	}
+	l.Began, l.Ended = lifetime(d, alerts)
 }
 
 // subjectOfLabels names the workload that all alerts are about, if no label

@@ -24,6 +24,7 @@ const (
 	volumesWindow = 30 * time.Minute
 	fullVolume    = 0.8 // from here a volume is told
 	failingSpans  = 3
+	appAils       = 3 // rank of an application from which it is told in a hint
 )
 
 // A source is asked about a look. It returns what it found as a function that
@@ -47,6 +48,10 @@ func (f *FirstLook) sources() []source {
 	}
 }
 
+// unasked is why a source has nothing to be asked: that is no failure, and not
+// told to a person who is woken.
+type unasked struct{ error }
+
 func gaps(err error) []error {
 	if err == nil {
 		return nil
@@ -57,9 +62,9 @@ func gaps(err error) []error {
 func (f *FirstLook) history(ctx context.Context, l Look) (func(*Look), []error) {
 	switch {
 	case f.cfg.Store == nil:
-		return nil, gaps(errors.New("no memory"))
+		return nil, gaps(unasked{errors.New("no memory")})
 	case l.Alert == "":
-		return nil, gaps(errors.New("no alert is named; incident_history with its name knows more"))
+		return nil, gaps(unasked{errors.New("no alert is named; incident_history with its name knows more")})
 	}
 	h, err := f.cfg.Store.History(ctx, l.Alert, l.Service, l.Cluster, l.At, l.Delivery)
 	if err != nil {
@@ -71,7 +76,7 @@ func (f *FirstLook) history(ctx context.Context, l Look) (func(*Look), []error) 
 // cluster returns the cluster of the look. The error tells the configured ones.
 func (f *FirstLook) cluster(l Look) (*Cluster, error) {
 	if l.Cluster == "" {
-		return nil, errors.New("the alert names none; give cluster")
+		return nil, errors.New("the alert names no single cluster")
 	}
 	return f.cfg.Clusters.Get(l.Cluster)
 }
@@ -128,11 +133,14 @@ func (f *FirstLook) argo(ctx context.Context, l Look) (func(*Look), []error) {
 	if err != nil {
 		return nil, gaps(err)
 	}
-	var lines []string
+	var lines, ailing []string
 	var changes []Change
 	for _, a := range apps {
 		if !a.deploys(l.Service, l.Namespace) {
 			continue
+		}
+		if a.rank() >= appAils {
+			ailing = append(ailing, oneLine(a.Metadata.Name, 120)+" is "+a.condition())
 		}
 		lines = append(lines, a.headline())
 		lines = append(lines, indent(a.brief(l.At))...)
@@ -148,7 +156,7 @@ func (f *FirstLook) argo(ctx context.Context, l Look) (func(*Look), []error) {
 		}
 	}
 	return func(l *Look) {
-		l.apps = lines
+		l.apps, l.ailingApps = lines, ailing
 		l.add("Argo CD", changes...)
 	}, nil
 }
@@ -184,17 +192,17 @@ func (l *Look) add(source string, changes ...Change) {
 // project is the GitLab project of the look.
 func (f *FirstLook) project(l Look) (string, error) {
 	if f.cfg.GitLab == nil {
-		return "", errors.New("not configured")
+		return "", unasked{errors.New("not configured")}
 	}
 	if l.Service == "" {
-		return "", errors.New("no one service is named, so no project is known")
+		return "", unasked{errors.New("no one service is named, so no project is known")}
 	}
 	p := f.cfg.GitLab.projectOf(l.Service)
 	if p == "" {
 		p = f.cfg.GitLab.projectOf(strings.TrimSuffix(runbook.Family(l.Service), "-*"))
 	}
 	if p == "" {
-		return "", fmt.Errorf("%s has no project under gitlab.projects", oneLine(l.Service, 80))
+		return "", unasked{fmt.Errorf("%s has no project under gitlab.projects", oneLine(l.Service, 80))}
 	}
 	return p, nil
 }
@@ -258,9 +266,9 @@ func (l Look) around() period {
 func (f *FirstLook) traffic(ctx context.Context, l Look) (func(*Look), []error) {
 	switch {
 	case f.cfg.SigNoz == nil:
-		return nil, gaps(errors.New("not configured"))
+		return nil, gaps(unasked{errors.New("not configured")})
 	case l.Service == "":
-		return nil, gaps(errors.New("no one service is named; signoz_traces and signoz_logs take one"))
+		return nil, gaps(unasked{errors.New("no one service is named; signoz_traces and signoz_logs take one")})
 	}
 	c := f.cfg.SigNoz
 	window := l.around()

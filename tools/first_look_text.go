@@ -28,7 +28,9 @@ func (l *Look) settle() {
 	}
 	byNewest(l.Changes, func(c Change) time.Time { return c.At })
 	slices.Sort(l.changesKnown)
+	slices.Sort(l.Answered)
 	slices.Sort(l.Gaps)
+	slices.Sort(l.Unasked)
 	slices.Sort(l.Nodes)
 }
 
@@ -56,14 +58,17 @@ func imageChanges(p Problems, l Look) []Change {
 // Hints are the conclusions that the evidence allows, in own words: they hold
 // names, but no sentence that somebody else wrote.
 func (l Look) Hints() []string {
-	var hints []string
-	for _, h := range [][]string{l.stateHints(), l.changeHints(), l.trafficHints(), l.placeHints()} {
-		hints = append(hints, h...)
-	}
+	hints := append(l.stateHints(), l.Causes()...)
 	if l.History != nil {
 		hints = append(hints, "History: "+oneLine(l.History.Line(), 300))
 	}
 	return hints
+}
+
+// Causes are the hints at what may be behind it: the last change, traffic,
+// Argo CD, nodes and volumes.
+func (l Look) Causes() []string {
+	return slices.Concat(l.changeHints(), l.trafficHints(), l.placeHints())
 }
 
 // stateHints say whether it goes on, and how far it reaches.
@@ -132,7 +137,7 @@ func (l Look) changeHints() []string {
 		if len(l.changesKnown) == 0 {
 			return nil
 		}
-		return []string{fmt.Sprintf("No change in the hour before it began, as far as %s know.", strings.Join(l.changesKnown, ", "))}
+		return []string{fmt.Sprintf("No change in the hour before it began (asked: %s).", strings.Join(l.changesKnown, ", "))}
 	}
 	slices.SortStableFunc(before, func(a, b Change) int { return cmp.Compare(weight(a), weight(b)) })
 	c := before[0]
@@ -182,9 +187,12 @@ func (l Look) trafficHints() []string {
 	return []string{"Worse: " + strings.Join(worse, "; ") + "."}
 }
 
-// placeHints tell of nodes and volumes.
+// placeHints tell of applications, nodes and volumes.
 func (l Look) placeHints() []string {
 	var hints []string
+	if n := len(l.ailingApps); n > 0 {
+		hints = append(hints, fmt.Sprintf("In Argo CD %s.", strings.Join(l.ailingApps[:min(n, 3)], ", ")))
+	}
 	if n := len(l.Nodes); n > 0 {
 		hints = append(hints, fmt.Sprintf("%s in this cluster: see below.", plural(n, "ailing node")))
 	}
@@ -325,11 +333,11 @@ func (l Look) writeVolumes(out *page) {
 
 // writeGaps tells what is not known. It has room of its own.
 func (l Look) writeGaps(out *page) {
-	if len(l.Gaps) == 0 {
+	if len(l.Gaps)+len(l.Unasked) == 0 {
 		return
 	}
 	out.say("Not known:")
-	quoteEach(out, l.Gaps)
+	quoteEach(out, slices.Concat(l.Gaps, l.Unasked))
 }
 
 // more names the calls that show details, with their arguments.

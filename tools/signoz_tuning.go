@@ -13,7 +13,7 @@ import (
 // nil client of no alert.
 func (c *SigNozClient) Rule(ctx context.Context, p runbook.Pattern) (runbook.Rule, error) {
 	id := p.Labels["ruleId"]
-	if c == nil || checkRule(id) != nil { // a label may hold anything
+	if c == nil || !ruleID.MatchString(id) { // a label may hold anything
 		return runbook.Rule{}, nil
 	}
 	r, err := c.rule(ctx, id)

@@ -24,9 +24,13 @@ import (
 // duty keeps a session, or the responder in its stead, and pushes events into
 // it, until ctx is done.
 func duty(ctx context.Context, h *house.House, f house.Flags) error {
+	eyes, err := toolbox.New(h)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	triage := responder.New(responder.Config{
-		Store: h.Store, Looker: responder.Pods{Clusters: toolbox.Clusters(h.Config)},
+		Store: h.Store, Looker: responder.FirstLook{Tools: eyes.FirstLook()},
 		Policy: h.Config.Policy.Rules(), Playbooks: h.Playbooks, Log: h.Log,
 	})
 	if h.Config.Session.Mode == "responder" {
