@@ -48,8 +48,8 @@ type Sender struct {
 	// Render turns a message that is neither markup nor a card yet into
 	// Slack's markup, escaped, and into a card (Block Kit, a JSON array) if it
 	// should be one; blocks "" is none. It is asked at each attempt, edits
-	// included, so that a card shows how things stand when it is sent. nil, and
-	// an error, send the text as it is.
+	// included, so that a card shows how things stand when it is sent. nil,
+	// nothing at all, and an error send the text as it is.
 	Render func(ctx context.Context, m runbook.Message) (mrkdwn, blocks string, err error)
 
 	Every  time.Duration // between two messages to one conversation; 0 is what Slack allows
@@ -240,6 +240,9 @@ func (s *Sender) rendered(ctx context.Context, m runbook.Outgoing) runbook.Outgo
 	if err != nil {
 		s.Log.ErrorContext(ctx, "message not rendered, sent as text", "key", m.Key, "err", err)
 		return m
+	}
+	if text == "" && blocks == "" {
+		return m // it is well as it is
 	}
 	m.Text, m.Blocks, m.Mrkdwn = text, blocks, true
 	return m

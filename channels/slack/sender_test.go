@@ -324,6 +324,18 @@ func TestMessageIsRenderedWhenItIsSent(t *testing.T) {
 	}
 }
 
+func TestPlainWordsAreSentAsTheyAre(t *testing.T) {
+	f := openMailroom(t, fakeslack.Options{})
+	f.sender.Render = slack.Cards{Memory: f.memory}.Render
+	f.owe(t, runbook.Message{Key: "plain", Kind: "reply", Text: "Looking."})
+	f.owe(t, runbook.Message{Key: "rich", Kind: "reply", Text: "Only **one** pod."})
+	background(t, f.sender.Run)
+	f.until(t, "sent", "plain", "rich")
+	if diff := cmp.Diff([]string{"Looking.", "Only *one* pod."}, f.read()); diff != "" {
+		t.Errorf("seen (-want +got):\n%s", diff)
+	}
+}
+
 func TestThreadOfAnEscalationFollowsItsRoot(t *testing.T) {
 	f := openMailroom(t, fakeslack.Options{})
 	f.Inject(fakeslack.Fault{Method: "chat.postMessage", Status: 503, Times: 2})
