@@ -122,8 +122,8 @@ type Duty struct {
 	Revision  int       // grows with every change that its card shows
 	Shown     int       // revision of the last card in the outbox
 
-	// Stuck counts the nags before the next one that still wait to be sent,
-	// while Slack takes nothing; 0 while it does.
+	// Stuck counts the nags since the last that was sent, while Slack takes
+	// nothing; 0 while it does.
 	Stuck int
 
 	SecondChannel string // where the second person's thread about it is; "" until it was sent

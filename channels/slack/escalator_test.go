@@ -288,7 +288,7 @@ func TestNagsThatSlackDidNotTakeBecomeOne(t *testing.T) {
 			first, _, _ := strings.Cut(m.Text, "\n")
 			texts = append(texts, m.Thread+" "+first)
 		}
-		want := []string{"1.1 <@U1> Still unacknowledged. Nag #3. Unreachable for 30 minutes. Nag #2 was not sent: Slack could not be reached."}
+		want := []string{"1.1 <@U1> Still unacknowledged. Nag #3. Unreachable for 30 minutes. Nags #1 to #2 were not sent: Slack could not be reached."}
 		if diff := cmp.Diff(want, texts); diff != "" {
 			t.Errorf("outgoing (-want +got):\n%s", diff)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"watchkeeper/runbook"
@@ -18,14 +19,21 @@ func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
 		SELECT `+prefixed("e", escalationColumns)+`,
 		  e.policed, e.fired AND coalesce(d.firing, 1) = 0, coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
 		  e.revision, e.shown, coalesce(o.channel, ''), coalesce(o.ts, ''),
-		  (SELECT count(*) FROM outbox n WHERE n.state IN ('queued', 'sending') AND n.state = 'queued' AND n.kind = 'nag' AND n.key NOT LIKE '%:second'
-		    AND (n.escalation = e.id OR e.id IN (SELECT value FROM json_each(n.about)))
-		    AND EXISTS (SELECT 1 FROM outbox f WHERE f.state IN ('queued', 'sending') AND f.state = 'queued' AND f.error <> ''))
+		  CASE WHEN EXISTS (SELECT 1 FROM outbox f WHERE f.state IN ('queued', 'sending') AND f.state = 'queued' AND f.error <> '')
+		  THEN (SELECT count(*) FROM outbox n WHERE `+nagAbout("n", "e")+` AND n.state IN ('queued', 'failed')
+		    AND n.id > coalesce((SELECT max(l.id) FROM outbox l WHERE `+nagAbout("l", "e")+` AND l.state IN ('sending', 'sent')), 0)) ELSE 0 END
 		FROM escalations e
 		LEFT JOIN deliveries m ON m.id = e.delivery_id
 		LEFT JOIN deliveries d ON d.id = CASE m.state WHEN 'merged' THEN m.merged_into ELSE m.id END
 		LEFT JOIN outbox o ON o.key = 'second:' || e.id AND o.state = 'sent'
 		WHERE e.state IN ('open', 'acked', 'snoozed') OR e.revision > e.shown ORDER BY e.id`)
+}
+
+// nagAbout is the condition for a row of the outbox to call the person on call
+// about an escalation.
+func nagAbout(message, escalation string) string {
+	return strings.NewReplacer("m.", message+".", "e.", escalation+".").Replace(`m.kind = 'nag' AND m.key LIKE 'nag:%' AND m.key NOT LIKE '%:second'
+		AND (m.escalation = e.id OR e.id IN (SELECT value FROM json_each(m.about)))`)
 }
 
 func scanDuty(r *sql.Rows) (runbook.Duty, error) {
