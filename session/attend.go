@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -80,6 +81,9 @@ func (s *Supervisor) brief(ctx context.Context, p Process) bool {
 		return false
 	}
 	if err := p.Send(ctx, text); err != nil {
+		if errors.Is(err, ErrGone) {
+			return false // Run says why
+		}
 		s.finish(End{Cause: Crashed, Detail: fmt.Sprintf("briefing not sent: %v", err)})
 		return false
 	}

@@ -15,7 +15,7 @@ import (
 // deferred tools of the servers.
 var defaultTools = []string{"Agent", "Read", "ToolSearch"}
 
-// A Command says how the CLI is started in stream mode.
+// A Command says how the CLI is started.
 type Command struct {
 	Path      string   // of the CLI; a bare name is looked up in our own PATH
 	Dir       string   // the workspace, with CLAUDE.md, .claude and playbooks
@@ -27,18 +27,36 @@ type Command struct {
 	Extra     []string // more arguments, last
 }
 
-// Args returns the arguments of c. They name every source of configuration,
-// because a project's own servers and permissions are dropped in a folder that
-// nobody has trusted by hand.
+// Args returns the arguments of c in stream mode. They name every source of
+// configuration, because a project's own servers and permissions are dropped in
+// a folder that nobody has trusted by hand.
 func (c Command) Args() []string {
+	return append([]string{
+		"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
+		"--permission-prompt-tool", "stdio",
+	}, c.common()...)
+}
+
+// interactiveArgs returns the arguments of c in channels mode. debug is the
+// file for the CLI's lines about servers; channels are the servers that push.
+func (c Command) interactiveArgs(debug string, channels []string) []string {
+	args := append([]string{"--debug=mcp", "--debug-file", debug}, c.common()...)
+	args = append(args, "--dangerously-load-development-channels") // last: it takes all that follows
+	for _, name := range channels {
+		args = append(args, "server:"+name)
+	}
+	return args
+}
+
+// common are the arguments that both modes have.
+func (c Command) common() []string {
 	tools := c.Tools
 	if tools == nil {
 		tools = defaultTools
 	}
 	args := []string{
-		"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
 		"--mcp-config", c.MCPConfig, "--strict-mcp-config",
-		"--permission-mode", "manual", "--permission-prompt-tool", "stdio",
+		"--permission-mode", "manual",
 		"--tools", strings.Join(tools, ","),
 		"--disable-slash-commands", // text of people must never become a command
 	}
@@ -49,6 +67,17 @@ func (c Command) Args() []string {
 		args = append(args, "--model", c.Model)
 	}
 	return append(args, c.Extra...)
+}
+
+// variable returns the value of the variable name in c's environment.
+func (c Command) variable(name string) string {
+	value := ""
+	for _, kv := range c.Env {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value = v // the last one counts
+		}
+	}
+	return value
 }
 
 // Validate reports every mistake at once.

@@ -15,8 +15,8 @@ import (
 
 func TestArgsNameEverySource(t *testing.T) {
 	c := session.Command{Path: "claude", MCPConfig: "/s/mcp.json", Settings: "/s/settings.json", Model: "opus", Extra: []string{"--max-budget-usd", "5"}}
-	want := "-p --input-format stream-json --output-format stream-json --verbose --mcp-config /s/mcp.json --strict-mcp-config " +
-		"--permission-mode manual --permission-prompt-tool stdio --tools Agent,Read,ToolSearch --disable-slash-commands " +
+	want := "-p --input-format stream-json --output-format stream-json --verbose --permission-prompt-tool stdio " +
+		"--mcp-config /s/mcp.json --strict-mcp-config --permission-mode manual --tools Agent,Read,ToolSearch --disable-slash-commands " +
 		"--settings /s/settings.json --model opus --max-budget-usd 5"
 	if got := strings.Join(c.Args(), " "); got != want {
 		t.Errorf("Args()\n got %s\nwant %s", got, want)

@@ -140,7 +140,7 @@ func (s *Supervisor) adopt(p Process, id int64) {
 	s.mu.Lock()
 	s.process = p
 	s.mu.Unlock()
-	s.change(func(st *State) { st.Session, st.PID = id, p.PID() })
+	s.change(func(st *State) { st.Mode, st.Session, st.PID = p.Mode(), id, p.PID() })
 }
 
 // change alters the state and tells whoever waits for it; the caller's

@@ -34,6 +34,7 @@ const (
 	LoggedOut  Cause = "logged_out"   // no login, or one that is refused
 	OutOfQuota Cause = "out_of_quota" // usage limit, rate limit or no credit
 	NoCLI      Cause = "no_cli"       // the program cannot be started
+	NoChannels Cause = "no_channels"  // the CLI does not take our servers as channels
 )
 
 // An End is how a session ended. It is an error so that it can be the cause of
@@ -60,6 +61,7 @@ type State struct {
 	Since   time.Time // UTC; when Phase began
 	RetryAt time.Time // UTC; zero unless Waiting
 
+	Mode    string // "stream" or "channels"; "" while no process runs
 	Session int64  // number in the store; 0 while no process runs
 	PID     int    // 0 while no process runs
 	ID      string // the CLI's own identifier of the session

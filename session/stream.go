@@ -133,6 +133,9 @@ func (s *Stream) leave(why error) {
 	})
 }
 
+// Mode implements [Process].
+func (s *Stream) Mode() string { return "stream" }
+
 // PID returns the process's number, which is also that of its group.
 func (s *Stream) PID() int { return s.cmd.Process.Pid }
 

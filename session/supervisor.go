@@ -19,8 +19,9 @@ import (
 // ErrNoSession means that no session takes events now.
 var ErrNoSession = errors.New("no session is up")
 
-// A Process is one running session; [Stream] is the one there is.
+// A Process is one running session: a [Stream] or a [Terminal].
 type Process interface {
+	Mode() string // "stream" or "channels"
 	Send(ctx context.Context, text string) error
 	Run(ctx context.Context) error
 	Servers(ctx context.Context) ([]ServerStatus, error)
@@ -41,12 +42,12 @@ type Config struct {
 	Observe    func(o Output)                  // sees all output, in order; must not block; may be nil
 	OnChange   func(s State)                   // called when Phase or Cause changes; must not block, nor call Push or Restart; may be nil
 	Drain      func(ctx context.Context) error // waits for work under way, before a restart; may be nil
-	Mode       string                          // in the store; "" is "stream"
 
 	Healthy    time.Duration // after that long a session has not crashed at start; 5 minutes
 	LoginRetry time.Duration // between two tries while logged out; 5 minutes
 	CLIRetry   time.Duration // between two tries while there is no CLI; 1 minute
 	QuotaRetry time.Duration // while the quota is gone and nobody said until when; 10 minutes
+	MissRetry  time.Duration // after channels were unavailable; 0 is at once, for a [Choice] that falls back
 	Probe      time.Duration // between two looks whether the CLI answers; 30 seconds
 
 	Launch func(c Command, o Options) (Process, error) // nil starts a [Stream]
@@ -71,7 +72,6 @@ type Supervisor struct {
 
 // NewSupervisor returns a Supervisor. It does nothing until Run is called.
 func NewSupervisor(c Config) *Supervisor {
-	c.Mode = cmp.Or(c.Mode, "stream")
 	c.Healthy = cmp.Or(c.Healthy, 5*time.Minute)
 	c.LoginRetry = cmp.Or(c.LoginRetry, 5*time.Minute)
 	c.CLIRetry = cmp.Or(c.CLIRetry, time.Minute)
@@ -120,6 +120,8 @@ func (s *Supervisor) pause(end End, b *backoff.ExponentialBackOff) time.Duration
 		return jitter(s.cfg.LoginRetry)
 	case NoCLI:
 		return jitter(s.cfg.CLIRetry)
+	case NoChannels:
+		return jitter(s.cfg.MissRetry)
 	case OutOfQuota:
 		if until := time.Until(end.RetryAt); until > 0 {
 			return until + rand.N(30*time.Second) // not all at the same second
@@ -131,7 +133,7 @@ func (s *Supervisor) pause(end End, b *backoff.ExponentialBackOff) time.Duration
 
 func (s *Supervisor) log(ctx context.Context, end End, wait time.Duration) {
 	level := slog.LevelWarn
-	if end.Cause == Restarted {
+	if end.Cause == Restarted || end.Cause == NoChannels { // whoever chose channels says why there are none
 		level = slog.LevelInfo
 	}
 	s.cfg.Log.Log(ctx, level, "session ended", "cause", end.Cause, "detail", end.Detail, "retry_after", wait.Round(time.Millisecond))
@@ -158,7 +160,7 @@ func (s *Supervisor) session(parent context.Context) (lasted time.Duration, end 
 		return 0, notStarted(err)
 	}
 	var parts sync.WaitGroup
-	id, err := s.cfg.Store.StartSession(ctx, s.cfg.Mode, p.PID())
+	id, err := s.cfg.Store.StartSession(ctx, p.Mode(), p.PID())
 	if err != nil {
 		cancel(End{Cause: Crashed, Detail: fmt.Sprintf("session not recorded: %v", err)})
 	} else {
@@ -190,6 +192,9 @@ func (s *Supervisor) record(ctx context.Context, id int64, end End) {
 // notStarted tells a program that is not there from other trouble.
 func notStarted(err error) End {
 	cause := Crashed
+	if _, miss := errors.AsType[*Unavailable](err); miss {
+		cause = NoChannels
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, exec.ErrNotFound) {
 		cause = NoCLI
 	}
@@ -200,11 +205,16 @@ func notStarted(err error) End {
 // itself.
 func ending(ctx, parent context.Context, err error, stderr string) End {
 	var told End
+	var miss *Unavailable
 	switch {
 	case errors.As(context.Cause(ctx), &told):
 		return told
 	case parent.Err() != nil:
 		return End{Cause: Ended}
+	case errors.As(err, &told):
+		return told
+	case errors.As(err, &miss):
+		return End{Cause: NoChannels, Detail: miss.Reason}
 	case errors.Is(err, ErrNotReading):
 		return End{Cause: Hung, Detail: err.Error()}
 	}

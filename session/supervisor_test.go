@@ -70,6 +70,7 @@ func (p *fakeProcess) Reconnect(_ context.Context, server string) error {
 
 func (p *fakeProcess) Stderr() string { return "last words" }
 func (p *fakeProcess) PID() int       { return p.pid }
+func (p *fakeProcess) Mode() string   { return "stream" }
 
 // become changes what the CLI answers to control requests.
 func (p *fakeProcess) become(status string, mute bool) {

@@ -38,7 +38,10 @@ func duty(ctx context.Context, h *house.House, f house.Flags) error {
 		g.Go(func() error { return h.Pump(ctx, state.Pump, "webhook", triage) })
 		return g.Wait()
 	}
-	s, err := newSession(h, f)
+	floor := newFloor(h)
+	floor.take() // from the session of a keeper that was killed
+	defer floor.take()
+	s, err := newSession(h, f, floor)
 	if err != nil {
 		return err
 	}
@@ -49,9 +52,12 @@ func duty(ctx context.Context, h *house.House, f house.Flags) error {
 		relief.responder = triage
 	}
 	g.Go(func() error { return s.supervisor.Run(ctx) })
+	g.Go(func() error { return floor.Run(ctx) })
 	g.Go(func() error { return relief.Run(ctx) })
-	g.Go(func() error { return h.Pump(ctx, state.Pump, "webhook", relief) })
-	g.Go(func() error { return h.Pump(ctx, state.Talk, "slack", streamSink{s.supervisor, "slack"}) })
+	g.Go(func() error { return h.PumpWhile(ctx, floor.ours, state.Pump, "webhook", relief) })
+	g.Go(func() error {
+		return h.PumpWhile(ctx, floor.ours, state.Talk, "slack", streamSink{s.supervisor, "slack"})
+	})
 	g.Go(func() error { return restarts(ctx, h, s.supervisor) })
 	return g.Wait()
 }

@@ -32,14 +32,15 @@ type keptSession struct {
 // Close closes the transcript.
 func (k keptSession) Close() error { return k.transcript.Close() }
 
-// newSession prepares a session in stream mode; nothing runs yet.
-func newSession(h *house.House, f house.Flags) (keptSession, error) {
+// newSession prepares a session in the mode of the configuration; nothing runs
+// yet.
+func newSession(h *house.House, f house.Flags, floor *floor) (keptSession, error) {
 	mcp := h.Dir.Path("session", "mcp.json")
-	config, also, err := mcpServers(h, f)
+	servers, also, err := mcpServers(h, f)
 	if err != nil {
 		return keptSession{}, err
 	}
-	if err := session.WriteMCPConfig(mcp, config...); err != nil {
+	if err := session.WriteMCPConfig(mcp, servers...); err != nil {
 		return keptSession{}, err
 	}
 	command := session.Command{
@@ -54,10 +55,12 @@ func newSession(h *house.House, f house.Flags) (keptSession, error) {
 	if err != nil {
 		return keptSession{}, err
 	}
-	return keptSession{transcript: transcript, supervisor: session.NewSupervisor(session.Config{
+	config := session.Config{
 		Command: command, Store: h.Store, Log: h.Log, Transcript: transcript, Drain: drained(h), Approver: approver{h},
 		Briefing: func(ctx context.Context) (string, error) { return briefing(ctx, h) },
-	})}, nil
+	}
+	floor.launch(&config)
+	return keptSession{transcript: transcript, supervisor: session.NewSupervisor(config)}, nil
 }
 
 // An approver lets the person on call decide what the settings leave open.

@@ -84,6 +84,11 @@ func (h *House) Pump(ctx context.Context, part state.Part, channel string, sink 
 	return h.Dir.Host(ctx, part, h.Log, func(ctx context.Context) error { return h.pump(ctx, channel, sink) })
 }
 
+// PumpWhile is like [House.Pump], as long as allowed says so.
+func (h *House) PumpWhile(ctx context.Context, allowed func() bool, part state.Part, channel string, sink channels.Sink) error {
+	return h.Dir.HostWhile(ctx, part, h.Log, allowed, func(ctx context.Context) error { return h.pump(ctx, channel, sink) })
+}
+
 func (h *House) pump(ctx context.Context, channel string, sink channels.Sink) error {
 	watch, err := h.Store.Watch(ctx)
 	if err != nil {
@@ -117,17 +122,35 @@ func Together(ctx context.Context, main func(context.Context) error, fns ...func
 	return nil
 }
 
+// ListenerVariable carries the token of a session in channels mode to its
+// servers, see [state.Dir.MayPush].
+const ListenerVariable = "WATCHKEEPER_LISTENER"
+
 // PushTo pushes the events of channel as notifications of server, while this
-// process holds the lock of part. Only then does the session get a number:
-// Claude Code starts copies of a server that nobody listens to.
+// process may, and holds the lock of part. Only then does the session get a
+// number: Claude Code starts copies of a server that nobody listens to.
 func (h *House) PushTo(ctx context.Context, s *server.MCPServer, part state.Part, channel string) error {
-	sink := channels.NewNotifier(s, func(ctx context.Context) (int64, error) {
-		return h.Store.StartSession(ctx, "channels", os.Getppid())
-	}, h.Log)
-	return h.Dir.Host(ctx, part, h.Log, func(ctx context.Context) error {
+	token := os.Getenv(ListenerVariable)
+	sink := channels.NewNotifier(s, h.number, h.Log)
+	allowed := func() bool { return h.Dir.MayPush(token) }
+	return h.Dir.HostWhile(ctx, part, h.Log, allowed, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return sink.Run(ctx) })
 		g.Go(func() error { return h.pump(ctx, channel, sink) })
 		return g.Wait()
 	})
+}
+
+// number is that of the session that this server belongs to: the one that the
+// keeper has recorded, or another server of the same CLI, else a new one.
+func (h *House) number(ctx context.Context) (int64, error) {
+	last, err := h.Store.LastSession(ctx)
+	if err != nil && !errors.Is(err, runbook.ErrNotFound) {
+		return 0, err
+	}
+	_, kept := h.Dir.Holder(state.Session)
+	if last.Mode == "channels" && last.EndedAt.IsZero() && (kept || last.PID == os.Getppid()) {
+		return last.ID, nil
+	}
+	return h.Store.StartSession(ctx, "channels", os.Getppid())
 }
