@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -44,14 +43,10 @@ func TestScript(t *testing.T) {
 
 func setUp(t *testing.T, env *testscript.Env) error {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	env.Setenv("LISTEN", ln.Addr().String())
+	env.Setenv("LISTEN", unused(t))
 	env.Setenv("WATCHKEEPER_STATE", filepath.Join(env.WorkDir, "var"))
 	env.Setenv("HOME", env.WorkDir)
-	return ln.Close()
+	return nil
 }
 
 func scriptAlert(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPulseLeavesOutWhatIsNotEarned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute+time.Second)
+		defer cancel()
+		reports := 0
+		pulse{to: &said, every: time.Minute, alive: func(context.Context) error {
+			switch since := time.Since(start); {
+			case since < time.Second:
+				return errors.New("starting")
+			case since > 2*time.Minute && since < 4*time.Minute:
+				return errors.New("stuck")
+			}
+			return nil
+		}}.run(ctx, func(error) { reports++ })
+		if want := saysReady + strings.Repeat(saysAlive, 3) + saysStopping; said.String() != want || reports != 2 {
+			t.Errorf("in 5 minutes, stuck for two of them, said %q with %d reports; want %q and 2", &said, reports, want)
+		}
+	})
+}
+
+func TestPulseIsAThirdOfWhatSystemdWaits(t *testing.T) {
+	for usec, want := range map[string]time.Duration{"": 0, "0": 0, "-5": 0, "soon": 0, "180000000": time.Minute} {
+		if got := pulseEvery(usec); got != want {
+			t.Errorf("pulseEvery(%q) = %s, want %s", usec, got, want)
+		}
+	}
+}
+
+func TestReachable(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:8788": "127.0.0.1:8788", "0.0.0.0:8788": "localhost:8788", "[::]:1": "localhost:1", ":2": "localhost:2", "10.0.0.1:3": "10.0.0.1:3",
+	} {
+		if got := reachable(listen); got != want {
+			t.Errorf("reachable(%q) = %q, want %q", listen, got, want)
+		}
+	}
+}
+
+// unused returns an address on which nobody listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// TestUpTellsSystemd plays systemd for the real program.
+func TestUpTellsSystemd(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "notify")
+	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	config := filepath.Join(dir, "watchkeeper.yaml")
+	if err := os.WriteFile(config, []byte("listen: "+unused(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "watchkeeper", "up", "--mode", "responder", "--config", config, "--state", filepath.Join(dir, "var"))
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=150000")
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	hear := func() string {
+		ln.SetReadDeadline(time.Now().Add(20 * time.Second))
+		text := make([]byte, 100)
+		n, err := ln.Read(text)
+		if err != nil {
+			t.Fatalf("%v; the log:\n%s", err, &log)
+		}
+		return string(text[:n])
+	}
+	for i, want := range []string{saysReady, saysAlive, saysAlive} {
+		if got := hear(); got != want {
+			t.Errorf("datagram %d = %q, want %q", i, got, want)
+		}
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	for got := saysAlive; got != saysStopping; {
+		if got = hear(); got != saysAlive && got != saysStopping {
+			t.Errorf("datagram after SIGTERM = %q", got)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("up ended with %v; the log:\n%s", err, &log)
+	}
+}
