@@ -69,8 +69,10 @@ type named struct {
 	text   string
 }
 
-var naming = regexp.MustCompile(`, escalation (\d+)\. (Still unacknowledged\. Nag #(\d+)\..*)`)
-var alone = regexp.MustCompile(`Still unacknowledged\. Nag #(\d+)\.`)
+var (
+	naming = regexp.MustCompile(`, escalation (\d+)\. (Still unacknowledged\. Nag #(\d+)\..*)`)
+	alone  = regexp.MustCompile(`Still unacknowledged\. Nag #(\d+)\.`)
+)
 
 // nags lists the messages to user that nag, and what they name.
 func (s *storm) nags(user string) (times []time.Time, about map[int64][]named) {
