@@ -44,6 +44,8 @@ func checkOf(name string) check {
 		return matching("Slack user ID", "a Slack user ID such as U0123AB4CD (in Slack: profile, Copy member ID)", `^([UW][A-Z0-9]{4,})?$`)
 	case "name":
 		return matching("name", "letters, digits, dots, dashes and underscores, at most 63", `^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	case "source":
+		return matching("name of a sender", "a sender as its path ends, in lower case: letters, digits, - and _, at most 40", `^[a-z0-9][a-z0-9_-]{0,39}$`)
 	case "project":
 		return matching("project path", "a project path such as group/project", `^[\w.-]+(/[\w.-]+)+$`)
 	case "header":

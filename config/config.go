@@ -29,6 +29,7 @@ type Config struct {
 	GitLab    GitLab             `yaml:"gitlab"   jsonschema:"merge requests and deployments; the token is GITLAB_TOKEN"`
 	Slack     Slack              `yaml:"slack"    jsonschema:"the way to people; the tokens are SLACK_BOT_TOKEN and SLACK_APP_TOKEN"`
 	Session   Session            `yaml:"session"  jsonschema:"the Claude Code session"`
+	Watch     Watch              `yaml:"watch"    jsonschema:"how Watchkeeper watches itself and its senders; the address of an outside monitor is WATCHKEEPER_HEARTBEAT_URL"`
 	Retention Retention          `yaml:"retention" jsonschema:"how long the memory keeps what is closed; what is open is never forgotten"`
 
 	Secrets Secrets `yaml:"-"`
@@ -58,6 +59,7 @@ type Cluster struct {
 	Kubeconfig string      `yaml:"kubeconfig" jsonschema:"path of the kubeconfig; default: KUBECONFIG, else ~/.kube/config"`
 	Env        runbook.Env `yaml:"env"        check:"env"  jsonschema:"kind of the cluster; one that is not given is treated as prod"`
 	Aliases    []string    `yaml:"aliases"    check:"some" jsonschema:"other values of an alert's cluster label that mean this cluster; case does not matter"`
+	Heartbeat  Interval    `yaml:"heartbeat"  jsonschema:"longest silence of the cluster's heartbeat alert (webhook.heartbeat_alerts) before a person is told; none is expected if it is not given"`
 }
 
 // Webhook tells how alerts are read. Each list is tried in order; the first
@@ -69,6 +71,7 @@ type Webhook struct {
 	ClusterKeys     []string `yaml:"cluster_keys"     check:"some" jsonschema:"labels that hold the cluster"`
 	NamespaceKeys   []string `yaml:"namespace_keys"   check:"some" jsonschema:"labels that hold the namespace"`
 	EnvironmentKeys []string `yaml:"environment_keys" check:"some" jsonschema:"labels that hold the environment, for clusters that are not configured"`
+	HeartbeatAlerts []string `yaml:"heartbeat_alerts" check:"some" jsonschema:"names of alerts that always fire and only show that a cluster's monitoring lives; they are no events; default: Watchdog"`
 	HMACHeader      string   `yaml:"hmac_header"           check:"header"          jsonschema:"header with the HMAC-SHA256 of the body"`
 	HMACTimestamp   string   `yaml:"hmac_timestamp_header" check:"optional_header" jsonschema:"header with the time that is signed too; empty if the sender signs the body alone"`
 }
@@ -135,6 +138,12 @@ type Retention struct {
 	IncidentDays int `yaml:"incident_days" check:"month" jsonschema:"days after which an incident is forgotten, with its alerts and all that was done; at least 31, since a history looks back a month"`
 }
 
+// Watch tells how Watchkeeper watches itself and its senders.
+type Watch struct {
+	Senders map[string]Interval `yaml:"senders" keys:"source" jsonschema:"longest silence of each sender, by the last part of its path (/webhook/signoz), before a person is told"`
+	Canary  Delay               `yaml:"canary"  jsonschema:"time between two events of our own that travel the whole way: intake, session, verdict; or never"`
+}
+
 // Secrets come from the environment, or from the files that NAME_FILE names.
 // One that is not given is the zero Value.
 type Secrets struct {
@@ -144,6 +153,7 @@ type Secrets struct {
 	SlackApp     secret.Value `env:"SLACK_APP_TOKEN"                 jsonschema:"app-level token for Socket Mode (xapp-…)"`
 	SigNoz       secret.Value `env:"SIGNOZ_API_KEY"                  jsonschema:"key of the SigNoz API"`
 	GitLab       secret.Value `env:"GITLAB_TOKEN"                    jsonschema:"GitLab token with the scope read_api"`
+	Heartbeat    secret.Value `env:"WATCHKEEPER_HEARTBEAT_URL"       jsonschema:"address of an outside monitor such as healthchecks.io, which is asked every minute while all is well, and with /fail at its end when it is not"`
 }
 
 // Default returns the configuration of an empty file without secrets.
@@ -156,6 +166,7 @@ func Default() Config {
 		Webhook:   Webhook{HMACHeader: "X-Grafana-Alerting-Signature"},
 		Policy:    Policy{Writes: Writes{PerHour: 10, PerTargetPerHour: 2}},
 		Slack:     Slack{APIURL: "https://slack.com/api/"},
+		Watch:     Watch{Canary: Delay(time.Hour)},
 		Retention: Retention{RawDays: 30, IncidentDays: 400},
 		Session:   Session{Mode: "auto", RestartAt: Clock{Hour: 4}, Claude: "claude", Agents: Agents{AtOnce: 6, Calls: 25, Within: Interval(10 * time.Minute)}},
 	}

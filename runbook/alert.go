@@ -105,6 +105,7 @@ type Alert struct {
 	GeneratorURL string
 	NoData       bool   // the sender lost its data: nothing is known to be wrong, or right
 	Test         bool   // somebody pressed a test button
+	Heartbeat    bool   // it always fires and only shows that monitoring lives: no event, the memory keeps when it was last seen
 	Unrecognised bool   // well-formed JSON of no known format; Body holds it
 	Body         string // of an unrecognised alert, cut to 16 KiB; else ""
 }

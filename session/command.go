@@ -122,8 +122,8 @@ var (
 		"CLAUDE_CODE_SESSION_", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_CHILD_",
 		"CLAUDE_CODE_MESSAGING_", "CLAUDE_CODE_LAUNCHED_BY_", "CLAUDE_PROJECT_DIR",
 	}
-	// dropNames are the intake's secrets; no session needs them.
-	dropNames = []string{"WATCHKEEPER_WEBHOOK_TOKEN", "WATCHKEEPER_WEBHOOK_HMAC_SECRET"}
+	// dropNames are the secrets of the intake and of the watchdog; no session needs them.
+	dropNames = []string{"WATCHKEEPER_WEBHOOK_TOKEN", "WATCHKEEPER_WEBHOOK_HMAC_SECRET", "WATCHKEEPER_HEARTBEAT_URL"}
 )
 
 // Environ returns the part of environ ("NAME=value") that a session may see,

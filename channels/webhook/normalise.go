@@ -16,6 +16,8 @@ type Normalizer struct {
 
 	clusters map[string]string      // lower-case name, alias or context → configured name
 	envs     map[string]runbook.Env // by configured name
+
+	heartbeats []string // names of alerts
 }
 
 // NewNormalizer returns a Normalizer that looks labels up in the order of w
@@ -30,6 +32,11 @@ func NewNormalizer(w config.Webhook, clusters map[string]config.Cluster) *Normal
 		env:       newKeyList(w.EnvironmentKeys, environmentKeys),
 		clusters:  map[string]string{},
 		envs:      map[string]runbook.Env{},
+
+		heartbeats: w.HeartbeatAlerts,
+	}
+	if len(n.heartbeats) == 0 {
+		n.heartbeats = []string{"Watchdog"} // kube-prometheus calls it so
 	}
 	names := make([]string, 0, len(clusters))
 	for name, c := range clusters {
@@ -83,6 +90,7 @@ func (n *Normalizer) alert(raw *rawAlert, env *envelope, source string, received
 	a.Severity = runbook.ParseSeverity(a.SeverityRaw)
 	a.Cluster, a.Env = n.place(raw)
 	a.Status, a.EndsAt = statusOf(raw, env, receivedAt)
+	a.Heartbeat = slices.Contains(n.heartbeats, a.Name)
 	a.Fingerprint = fingerprint(raw, a)
 	return a
 }
