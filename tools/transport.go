@@ -38,11 +38,15 @@ func (g gate) RoundTrip(r *http.Request) (*http.Response, error) {
 // Some of them answer to GET.
 var tunnel = regexp.MustCompile(`/(pods|services|nodes)/[^/]+/(exec|attach|portforward|proxy)(/|$)`)
 
+// crooked matches a path that a server could take for another one.
+var crooked = regexp.MustCompile(`\.\.|//|\\|%`)
+
 // reads is the permit of the reading tools: GET and HEAD, and the question
-// "may I?". Tunnels are refused whatever the method.
+// "may I?". Tunnels are refused whatever the method, and so is what asks for a
+// connection of its own, as every tunnel does.
 func reads(r *http.Request) error {
 	switch {
-	case tunnel.MatchString(r.URL.Path) || strings.Contains(r.URL.Path, ".."):
+	case tunnel.MatchString(r.URL.Path) || crooked.MatchString(r.URL.Path) || r.Header.Get("Upgrade") != "":
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		return nil
 	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"):
