@@ -116,11 +116,12 @@ func (p Proposal) Sentence() string {
 	return fmt.Sprintf("%s has fired %s in %d days and %s. Proposal: %s.", subject, times(p.Fired), p.Days, how, p.Change)
 }
 
-// Text is what a person gets: the two sentences, the back-test, what is not
-// known, and the change as a diff.
+// Text is what a person gets: the two sentences, how to answer, the back-test,
+// what is not known, and the change as a diff.
 func (p Proposal) Text() string {
 	var b strings.Builder
 	b.WriteString(p.Sentence())
+	fmt.Fprintf(&b, "\nProposal %d: answer here with accept, decline or snooze.", p.ID)
 	fmt.Fprintf(&b, "\nBack-test over %d days: %s.", p.BackTest.Days, p.BackTest)
 	if p.Note != "" {
 		b.WriteString("\n" + p.Note)

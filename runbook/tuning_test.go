@@ -47,7 +47,9 @@ func TestTheProposalIsWordedAsInTheMission(t *testing.T) {
 	if got := p.Sentence(); got != want {
 		t.Errorf("Sentence =\n%s\nwant\n%s", got, want)
 	}
+	p.ID = 3
 	const text = want + `
+Proposal 3: answer here with accept, decline or snooze.
 Back-test over 30 days: would have removed 12 of 12, and none that was real.
 Record of 30 days: 12 firings; 12 healed by themselves within 4 min (half of all within 4 min).
 ` + "```" + `

@@ -119,7 +119,7 @@ func proposalPage(found, all []runbook.Proposal, now time.Time) string {
 		}
 		sent[p.ID] = true
 		fmt.Fprintf(&b, "Proposal %d, to be sent now: tuning_proposals with id %d and decision send. The person gets this:\n"+
-			"[begin text of proposal %d]\n%s\n[end text]\n", p.ID, p.ID, p.ID, message(p))
+			"[begin text of proposal %d]\n%s\n[end text]\n", p.ID, p.ID, p.ID, cleanText(p.Text()))
 	}
 	if len(sent) == 0 {
 		b.WriteString("No proposal is to be sent now.\n")
@@ -142,11 +142,6 @@ func standing(p runbook.Proposal) string {
 		s = fmt.Sprintf("Proposal %d, snoozed until %s: %s", p.ID, p.SnoozedUntil.Format("Jan 2"), p.Sentence())
 	}
 	return s
-}
-
-// message is what the person gets: the text, and how to answer it.
-func message(p runbook.Proposal) string {
-	return cleanText(p.Text()) + fmt.Sprintf("\nProposal %d: answer here with accept, decline or snooze.", p.ID)
 }
 
 // cleanText makes the lines of a text safe and keeps its shape: it holds a
@@ -181,7 +176,7 @@ func (t tuner) send(ctx context.Context, id int64, now time.Time) (string, error
 	if err != nil {
 		return "", err
 	}
-	p, sent, err := t.book.SendProposal(ctx, id, message(p), awake(now, t.location), now)
+	p, sent, err := t.book.SendProposal(ctx, id, cleanText(p.Text()), awake(now, t.location), now)
 	switch {
 	case err != nil:
 		return "", err
