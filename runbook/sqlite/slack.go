@@ -164,6 +164,19 @@ func (s *Store) Conversation(ctx context.Context, channel, thread string, limit 
 		WHERE channel = ?1 AND (thread = ?2 OR ts = ?2) ORDER BY ts LIMIT ?3`, channel, thread, limit)
 }
 
+// Unanswered returns the latest messages of people, of the last 100, that the
+// session was given at since or later and has not answered yet, in their thread
+// or by a finding about the escalation of that; oldest first. What could not be
+// sent counts as an answer.
+func (s *Store) Unanswered(ctx context.Context, since time.Time) ([]runbook.Heard, error) {
+	const after = `AND o.state IN ('sent', 'failed') AND o.created_at >= d.pushed_at`
+	return collect(ctx, s.read, scanHeard, `SELECT `+prefixed("i", heardColumns)+` FROM slack_inbox i JOIN deliveries d ON d.id = i.delivery_id
+		WHERE i.id > (SELECT coalesce(max(id), 0) - 100 FROM slack_inbox) AND d.pushed_at > 0 AND d.pushed_at >= ?1
+		  AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.thread <> '' AND o.thread = d.thread AND o.channel = i.channel AND o.kind = 'reply' `+after+`)
+		  AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = 'finding' AND d.escalation <> 0 AND o.escalation = d.escalation `+after+`)
+		ORDER BY i.id`, ms(since))
+}
+
 // Handled records that message id needs nothing more.
 func (s *Store) Handled(ctx context.Context, id int64, now time.Time) error {
 	return s.change(ctx, "message", `UPDATE slack_inbox SET handled_at = ?2 WHERE id = ?1`, id, ms(now))

@@ -38,7 +38,7 @@ var methods = map[string]method{
 	"api.test":                    {run: func(*Server, Call) (reply, string) { return reply{}, "" }},
 	"auth.test":                   {run: authTest},
 	"apps.connections.open":       {app: true, run: openConnection},
-	"assistant.threads.setStatus": {scope: "chat:write", run: func(*Server, Call) (reply, string) { return reply{}, "" }},
+	"assistant.threads.setStatus": {scope: "chat:write", run: setStatus},
 	"chat.delete":                 {scope: "chat:write", run: deleteMessage},
 	"chat.deleteScheduledMessage": {scope: "chat:write", run: deleteScheduled},
 	"chat.postMessage":            {scope: "chat:write", run: postMessage},

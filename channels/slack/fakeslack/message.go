@@ -36,6 +36,11 @@ type channel struct {
 	id, user string // user "" is no direct conversation
 	messages []*Message
 	posted   []time.Time // the last posts of the bot
+	statuses map[string]status
+}
+
+func newChannel(id, user string) *channel {
+	return &channel{id: id, user: user, statuses: map[string]status{}}
 }
 
 // wroteIn reports whether the person of a direct conversation takes part in a
@@ -184,6 +189,7 @@ func postMessage(s *Server, c Call) (reply, string) {
 func (s *Server) post(m *Message) {
 	c := s.channels[m.Channel]
 	c.messages = append(c.messages, m)
+	delete(c.statuses, m.Thread)
 	s.notify(m)
 	s.emit(m.event())
 	s.touch()

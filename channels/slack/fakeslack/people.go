@@ -35,7 +35,7 @@ func (s *Server) AddUser(u User) {
 func (s *Server) AddChannel(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.channels[id] = &channel{id: id}
+	s.channels[id] = newChannel(id, "")
 }
 
 // Say lets user write to the bot, and returns the ts. It panics for a user that
@@ -180,7 +180,7 @@ func (s *Server) openDM(user string) string {
 	}
 	id := "D" + strings.TrimPrefix(user, "U")
 	if s.channels[id] == nil {
-		s.channels[id] = &channel{id: id, user: user}
+		s.channels[id] = newChannel(id, user)
 	}
 	return id
 }

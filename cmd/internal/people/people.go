@@ -81,8 +81,9 @@ func (w *Way) Link(ctx context.Context) error {
 		cards := slack.Cards{Memory: h.Store, Calling: Calling(h)}
 		sender := &slack.Sender{Memory: h.Store, Client: c, People: who, Log: h.Log, Render: cards.Render}
 		dark := &slack.Deadman{Memory: h.Store, Client: c, People: who, Log: h.Log}
+		thinker := &slack.Thinker{Memory: h.Store, Client: c, Log: h.Log}
 		g, ctx := errgroup.WithContext(ctx)
-		for _, part := range []interface{ Run(context.Context) error }{link, sender, dark} {
+		for _, part := range []interface{ Run(context.Context) error }{link, sender, dark, thinker} {
 			g.Go(func() error { return part.Run(ctx) })
 		}
 		return g.Wait()
