@@ -33,7 +33,7 @@ type Thinker struct {
 	Log    *slog.Logger
 
 	shown map[spot]time.Time // when the status was last set
-	off   time.Time           // not shown before
+	off   time.Time          // not shown before
 }
 
 // A spot is where a status is shown.
