@@ -50,6 +50,7 @@ const (
 	EventUnrecognised EventKind = "unrecognised"
 	EventReminder     EventKind = "reminder"
 	EventWatch        EventKind = "watch"
+	EventCanary       EventKind = "canary" // our own, see [Canary]
 
 	EventMessage          EventKind = "message"
 	EventPermissionAnswer EventKind = "permission_answer"
@@ -60,7 +61,7 @@ const (
 // closes it. The others are done once they were pushed or claimed.
 func (k EventKind) NeedsVerdict() bool {
 	switch k {
-	case EventAlert, EventStorm, EventUnrecognised, EventReminder, EventWatch:
+	case EventAlert, EventStorm, EventUnrecognised, EventReminder, EventWatch, EventCanary:
 		return true
 	}
 	return false

@@ -41,6 +41,9 @@ func Suggest(d Delivery, h History, p Policy, pb Playbook) (Suggestion, string) 
 	if d.Kind == EventResolved {
 		return Dismiss, "resolved, nothing to decide"
 	}
+	if d.Kind == EventCanary {
+		return Dismiss, "our own canary, sent to see that the way to you works"
+	}
 	if m, ok := p.MustEscalate(d.Alert, d.Service, d.Cluster, pb.Category); ok {
 		return Escalate, reason(m, "policy: always escalate")
 	}

@@ -147,11 +147,13 @@ func (s *Store) Claim(ctx context.Context, id runbook.DeliveryID, now time.Time)
 }
 
 // Requeue owes everything that is open and was pushed to another session to
-// session, from now on: that one died with whatever it was doing.
+// session, from now on: that one died with whatever it was doing. What it had
+// not claimed keeps its count, so that one deaf session after another still
+// ends with a page.
 func (s *Store) Requeue(ctx context.Context, channel string, session int64, now time.Time) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-			UPDATE deliveries SET state = 'queued', due_at = ?, pushes = 0, claimed_at = 0
+			UPDATE deliveries SET state = 'queued', due_at = ?, pushes = CASE claimed_at WHEN 0 THEN pushes ELSE 0 END, claimed_at = 0
 			WHERE state IN ('pushed', 'claimed') AND session_id <> ? AND channel = ?`, ms(now), session, channel)
 		return err
 	})
@@ -195,7 +197,7 @@ func (s *Store) Overdue(ctx context.Context, now time.Time) ([]runbook.Delivery,
 	return collect(ctx, s.read, func(r *sql.Rows) (runbook.Delivery, error) {
 		d, err := scanDelivery(r)
 		return d.Delivery, err
-	}, `SELECT `+deliveryColumns+` FROM deliveries WHERE paged_at = 0 AND kind <> 'resolved' AND
+	}, `SELECT `+deliveryColumns+` FROM deliveries WHERE paged_at = 0 AND kind NOT IN ('resolved', 'canary') AND
 		(state = 'pushed' AND pushes >= ?1 AND pushed_at <= ?2
 		 OR state = 'claimed' AND reminders >= ?3 AND claimed_at <= ?4
 		 OR state = 'queued' AND pushed_at = 0 AND created_at <= ?5) ORDER BY id LIMIT 100`,

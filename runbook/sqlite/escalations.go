@@ -32,36 +32,40 @@ func scanEscalation(r row) (runbook.Escalation, error) {
 // delivery's incident, if it has one, is marked as escalated.
 func (s *Store) Escalate(ctx context.Context, e runbook.Escalation, text string) (out runbook.Escalation, created bool, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		out, err = findEscalation(ctx, tx, `key = ?`, e.Key)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if e.Delivery != 0 {
-			d, err := findDelivery(ctx, tx, e.Delivery)
-			if err != nil {
-				return err
-			}
-			e = fromDelivery(e, d)
-		}
-		created = true
-		if err := insertEscalation(ctx, tx, e); err != nil {
-			return err
-		}
-		if out, err = findEscalation(ctx, tx, `key = ?`, e.Key); err != nil {
-			return err
-		}
-		if err := markEscalated(ctx, tx, out); err != nil {
-			return err
-		}
-		return insertMessage(ctx, tx, runbook.Message{
-			Key: fmt.Sprintf("escalation:%d", out.ID), Kind: "escalation",
-			Escalation: out.ID, Text: text, CreatedAt: e.OpenedAt, NextAt: e.OpenedAt,
-		})
+		out, created, err = escalate(ctx, tx, e, text)
+		return err
 	})
 	if err != nil {
 		return out, false, fmt.Errorf("escalate %q: %w", e.Title, err)
 	}
 	return out, created, nil
+}
+
+func escalate(ctx context.Context, tx *sql.Tx, e runbook.Escalation, text string) (out runbook.Escalation, created bool, err error) {
+	out, err = findEscalation(ctx, tx, `key = ?`, e.Key)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return out, false, err
+	}
+	if e.Delivery != 0 {
+		d, err := findDelivery(ctx, tx, e.Delivery)
+		if err != nil {
+			return out, false, err
+		}
+		e = fromDelivery(e, d)
+	}
+	if err := insertEscalation(ctx, tx, e); err != nil {
+		return out, false, err
+	}
+	if out, err = findEscalation(ctx, tx, `key = ?`, e.Key); err != nil {
+		return out, false, err
+	}
+	if err := markEscalated(ctx, tx, out); err != nil {
+		return out, false, err
+	}
+	return out, true, insertMessage(ctx, tx, runbook.Message{
+		Key: fmt.Sprintf("escalation:%d", out.ID), Kind: "escalation",
+		Escalation: out.ID, Text: text, CreatedAt: e.OpenedAt, NextAt: e.OpenedAt,
+	})
 }
 
 func fromDelivery(e runbook.Escalation, d deliveryRow) runbook.Escalation {

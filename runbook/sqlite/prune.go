@@ -91,12 +91,15 @@ func sweeps() []sweeping {
 		{what: "events of messages", table: "deliveries", raw: true, old: `created_at < ?1 AND channel = 'slack' AND state = 'done'` + unheard},
 		{what: "pressed buttons", table: "slack_presses", raw: true, old: `received_at < ?1 AND handled_at > 0`},
 		{what: "permissions asked for", table: "approvals", raw: true, old: `asked_at < ?1 AND state <> 'open'`},
+		{what: "canaries", table: "canaries", raw: true, old: `sent_at < ?1 AND (decided_at > 0 OR lost_at > 0)`},
+		{what: "events of canaries", table: "deliveries", raw: true, old: `created_at < ?1 AND kind = 'canary' AND state = 'done'`},
 		{what: "confirmations of writes", table: "confirmations", raw: true, old: `expires_at < ?1`},
 
 		{what: "incidents", table: "incidents", old: `decided_at < ?1` + of("incidents")},
 		{what: "alerts", table: "occurrences", old: `received_at < ?1` + of("occurrences")},
 		{what: "escalations", table: "escalations", old: `state = 'resolved' AND resolved_at < ?1`},
 		{what: "events", table: "deliveries", old: `created_at < ?1 AND state IN ('done', 'merged')` + unheard},
+		{what: "troubles", table: "troubles", old: `ended_at > 0 AND ended_at < ?1`},
 		{what: "audit", table: "audit", old: `at < ?1`},
 		{what: "sessions", table: "sessions", old: `started_at < ?1`},
 	}

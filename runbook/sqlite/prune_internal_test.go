@@ -9,7 +9,7 @@ import (
 
 // small are the tables that do not grow with what happens.
 var small = []string{
-	"beats",            // one row for each part
+	"beats",            // one row for each part, sender and cluster; those are bounded
 	"proposals",        // one for each alert and service, with what people decided
 	"slack_notes",      // one for each conversation
 	"goose_db_version", // one for each migration

@@ -58,6 +58,9 @@ type putter struct {
 func (s *Store) putBatch(ctx context.Context, tx *sql.Tx, p *put, g *gathering) error {
 	p.receipt = runbook.Receipt{}
 	w := putter{s: s, ctx: ctx, tx: tx, now: p.batch.ReceivedAt, gathering: g}
+	if err := w.heard(SenderSign+p.batch.Source, ""); err != nil {
+		return err
+	}
 	for i := range p.batch.Alerts {
 		a := p.batch.Alerts[i]
 		fresh, err := w.alert(a)
@@ -87,6 +90,15 @@ type known struct {
 
 // alert stores a and reports whether it was news.
 func (w putter) alert(a runbook.Alert) (fresh bool, err error) {
+	if a.Heartbeat {
+		if a.Status == runbook.Resolved { // the end of a heartbeat is its silence
+			return false, nil
+		}
+		return true, w.heard(HeartbeatSign+a.Cluster, a.Name)
+	}
+	if ours, fresh, err := w.canary(a); ours || err != nil {
+		return fresh, err
+	}
 	last, err := w.latest(a)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, err

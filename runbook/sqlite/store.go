@@ -35,6 +35,7 @@ type Store struct {
 	watch *sql.DB // of the watchers, without a limit: they would starve the readers
 	puts  group
 	wake  broadcast
+	heard hearing
 	stmts statements
 }
 

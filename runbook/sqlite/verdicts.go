@@ -15,6 +15,7 @@ import (
 // its verdict gives [runbook.ErrDecided] and the incident as it stands, unless
 // revise is set: then the verdict is replaced, and the audit keeps the old one.
 func (s *Store) LogVerdict(ctx context.Context, in runbook.Incident, revise bool) (runbook.Incident, error) {
+	canary := false
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		d, err := findDelivery(ctx, tx, in.Delivery)
 		if err != nil {
@@ -24,6 +25,11 @@ func (s *Store) LogVerdict(ctx context.Context, in runbook.Incident, revise bool
 			return fmt.Errorf("%w: event %q of delivery %s needs no verdict", runbook.ErrDecided, d.Kind, d.ID)
 		}
 		in.Delivery = d.ID
+		if d.Kind == runbook.EventCanary {
+			canary = true
+			in, err = canaryBack(ctx, tx, in, d)
+			return err
+		}
 		old, err := findIncident(ctx, tx, d.ID)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -44,6 +50,9 @@ func (s *Store) LogVerdict(ctx context.Context, in runbook.Incident, revise bool
 	})
 	if err != nil {
 		return in, fmt.Errorf("log verdict of %s: %w", in.Delivery, err)
+	}
+	if canary {
+		return in, nil
 	}
 	return findIncident(ctx, s.read, in.Delivery)
 }

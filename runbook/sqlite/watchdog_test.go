@@ -1,0 +1,203 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"watchkeeper/runbook"
+	"watchkeeper/runbook/sqlite"
+)
+
+func TestHeartbeatAlertsAreSignsAndNoEvents(t *testing.T) {
+	s := openStore(t)
+	beat := alert("Watchdog", "w1", noon)
+	beat.Cluster, beat.Heartbeat = "platform-prod", true
+	for i := range 3 {
+		put(t, s, noon.Add(time.Duration(i)*time.Minute), beat)
+	}
+	over := beat
+	over.Status = runbook.Resolved
+	put(t, s, noon.Add(time.Hour), over)
+	if open, err := s.Open(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("events = %+v, %v, want none", open, err)
+	}
+	if got := sign(t, s, sqlite.HeartbeatSign+"platform-prod"); !got.Equal(noon.Add(2 * time.Minute)) {
+		t.Errorf("last heartbeat at %s, want that of the last firing", got)
+	}
+	if got := sign(t, s, sqlite.SenderSign+beat.Source); !got.Equal(noon.Add(time.Hour)) {
+		t.Errorf("last word of the sender at %s", got)
+	}
+}
+
+// sign returns when name was last seen.
+func sign(t *testing.T, s *sqlite.Store, name string) time.Time {
+	t.Helper()
+	beats, err := s.Beats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range beats {
+		if b.Name == name {
+			return b.At
+		}
+	}
+	return time.Time{}
+}
+
+func TestSignsOfManySendersAreBounded(t *testing.T) {
+	s := openStore(t)
+	for i := range 1100 {
+		a := alert("A", "f", noon)
+		a.Source = fmt.Sprint("sender", i)
+		if _, err := s.Put(t.Context(), runbook.Batch{Source: a.Source, ReceivedAt: noon, Alerts: []runbook.Alert{a}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if beats, err := s.Beats(t.Context()); err != nil || len(beats) != 1000 {
+		t.Errorf("%d signs, %v, want 1000", len(beats), err)
+	}
+}
+
+func TestWatchingCountsFromTheLastGap(t *testing.T) {
+	s := openStore(t)
+	for _, step := range []struct{ at, want time.Duration }{
+		{0, 0}, {time.Minute, 0}, {6 * time.Minute, 0}, {20 * time.Minute, 20 * time.Minute}, {24 * time.Minute, 20 * time.Minute},
+	} {
+		since, err := s.Watching(t.Context(), noon.Add(step.at), 5*time.Minute)
+		if err != nil || !since.Equal(noon.Add(step.want)) {
+			t.Errorf("Watching after %s = %s, %v, want since %s", step.at, since.Sub(noon), err, step.want)
+		}
+	}
+}
+
+func TestACanaryIsAnEventAndNoHistory(t *testing.T) {
+	s := openStore(t)
+	if err := s.SendCanary(t.Context(), "n1", noon); err != nil {
+		t.Fatal(err)
+	}
+	a := alert("Watchkeeper canary", "c1", noon)
+	a.Labels = map[string]string{runbook.CanaryLabel: "n1"}
+	put(t, s, noon, a)
+	put(t, s, noon, a) // sent again: the sender had no answer
+	open, err := s.Open(t.Context())
+	if err != nil || len(open) != 1 || open[0].Kind != runbook.EventCanary {
+		t.Fatalf("events = %+v, %v, want one canary", open, err)
+	}
+	if n, err := s.Digest(t.Context(), noon); err != nil || n != 0 {
+		t.Errorf("Digest merged %d events, %v, want none", n, err)
+	}
+	in := runbook.Incident{Delivery: open[0].ID, Verdict: runbook.Real, Summary: "canary", DecidedBy: "session", DecidedAt: noon.Add(9 * time.Second)}
+	if got, err := s.LogVerdict(t.Context(), in, false); err != nil || got.Alert != runbook.CanaryAlert {
+		t.Fatalf("LogVerdict = %+v, %v", got, err)
+	}
+	if _, err := s.LogVerdict(t.Context(), in, false); !errors.Is(err, runbook.ErrDecided) {
+		t.Errorf("second LogVerdict = %v, want ErrDecided", err)
+	}
+	if took, err := s.CanaryTook(t.Context()); err != nil || took != 9*time.Second {
+		t.Errorf("CanaryTook = %s, %v", took, err)
+	}
+	b, err := s.Briefing(t.Context(), noon.Add(time.Hour), 7)
+	if err != nil || b.Total != 0 || len(b.Incidents) != 0 {
+		t.Errorf("Briefing = %+v, %v, want nothing of it", b, err)
+	}
+	h, err := s.History(t.Context(), runbook.CanaryAlert, "", "", noon.Add(time.Hour), 0)
+	if err != nil || h.Month.Total != 0 {
+		t.Errorf("History = %+v, %v, want nothing of it", h, err)
+	}
+}
+
+func TestACanaryThatNobodySentIsAnAlert(t *testing.T) {
+	s := openStore(t)
+	a := alert("Watchkeeper canary", "c1", noon)
+	a.Labels = map[string]string{runbook.CanaryLabel: "guessed"}
+	put(t, s, noon, a)
+	if open, err := s.Open(t.Context()); err != nil || len(open) != 1 || open[0].Kind != runbook.EventAlert {
+		t.Errorf("events = %+v, %v, want an alert", open, err)
+	}
+}
+
+func TestALostCanaryIsNotPushedAnyMore(t *testing.T) {
+	s := openStore(t)
+	if err := s.SendCanary(t.Context(), "n1", noon); err != nil {
+		t.Fatal(err)
+	}
+	a := alert("x", "c1", noon)
+	a.Labels = map[string]string{runbook.CanaryLabel: "n1"}
+	put(t, s, noon, a)
+	last, err := s.LastCanary(t.Context())
+	if err != nil || last.Delivery == 0 {
+		t.Fatalf("LastCanary = %+v, %v", last, err)
+	}
+	if err := s.LoseCanary(t.Context(), last.ID, noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := s.Due(t.Context(), "webhook", noon.Add(time.Hour), 10); err != nil || len(due) != 0 {
+		t.Errorf("Due = %+v, %v, want none", due, err)
+	}
+	if overdue, err := s.Overdue(t.Context(), noon.Add(time.Hour)); err != nil || len(overdue) != 0 {
+		t.Errorf("Overdue = %+v, %v, want none", overdue, err)
+	}
+}
+
+func TestATroubleIsToldOnceAndItsEndToo(t *testing.T) {
+	s := openStore(t)
+	complain := func() bool {
+		t.Helper()
+		opened, err := s.Complain(t.Context(), "session", noon, runbook.Escalation{Title: "no session", Severity: runbook.Critical, OpenedBy: "watchdog", OpenedAt: noon}, "no session")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return opened
+	}
+	if !complain() || complain() {
+		t.Error("want the first Complain to open a trouble, and the second not")
+	}
+	for range 2 {
+		if err := s.Recover(t.Context(), "session", "back", noon.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !complain() {
+		t.Error("want a new trouble after the end of the last one")
+	}
+	messages, err := s.Messages(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, m := range messages {
+		texts = append(texts, m.Text)
+	}
+	if fmt.Sprint(texts) != "[no session back no session]" {
+		t.Errorf("said %q", texts)
+	}
+	all, err := s.Escalations(t.Context())
+	if err != nil || len(all) != 2 || all[0].State != runbook.EscalationResolved || all[1].State != runbook.EscalationOpen {
+		t.Errorf("escalations = %+v, %v, want the first resolved and a second open", all, err)
+	}
+}
+
+func TestADeafSessionAfterAnotherStillEndsWithAPage(t *testing.T) {
+	s := openStore(t)
+	put(t, s, noon, alert("A", "f", noon))
+	now := noon
+	for session := range int64(3) { // each pushes once and is gone before it claims
+		if err := s.Requeue(t.Context(), "webhook", session+1, now); err != nil {
+			t.Fatal(err)
+		}
+		due, err := s.Due(t.Context(), "webhook", now, 10)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("Due = %+v, %v", due, err)
+		}
+		if err := s.MarkPushed(t.Context(), due[0].ID, session+1, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Minute)
+	}
+	overdue, err := s.Overdue(t.Context(), now.Add(runbook.ClaimWithin))
+	if err != nil || len(overdue) != 1 {
+		t.Errorf("Overdue = %+v, %v, want the event that three sessions did not claim", overdue, err)
+	}
+}
