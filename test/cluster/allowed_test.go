@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,14 +150,8 @@ func TestTheAgentReads(t *testing.T) {
 			t.Errorf("GET %s: %v", path, err)
 		}
 	}
-	// A log needs a kubelet, which kwok does not have: the right to it is asked for.
-	text, err := do(t.Context(), s.Agent, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", asJSON,
-		`{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"get","resource":"pods","subresource":"log"}}}`)
-	var review unstructured.Unstructured
-	if err != nil || review.UnmarshalJSON(text) != nil {
-		t.Fatalf("ask for the right to logs: %v", err)
-	}
-	if allowed, _, _ := unstructured.NestedBool(review.Object, "status", "allowed"); !allowed {
-		t.Error("the agent may not read logs")
+	text, err := do(t.Context(), s.Agent, "GET", s.fill(core+"pods/POD(stuck)/log?previous=true&tailLines=2"), "", "")
+	if want := strings.Join(kubetest.LastWords, "\n") + "\n"; err != nil || string(text) != want {
+		t.Errorf("the log of the previous container = %q, %v, want %q", text, err, want)
 	}
 }

@@ -1,6 +1,7 @@
 package kubetest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,7 +37,9 @@ func (s *stack) writeFiles() error {
 	s.ca = cert
 	files := map[string][]byte{
 		"server.crt": cert, "ca.crt": cert, "server.key": key, "accounts.key": account,
-		"tokens.csv": []byte(tokens), "audit.yaml": []byte(auditPolicy), "stages.yaml": append(stages, ownStages...),
+		"tokens.csv": []byte(tokens), "audit.yaml": []byte(auditPolicy), "kwok.yaml": fmt.Appendf(append(stages, ownStages...), logs, s.path("log"), s.path("previous")),
+		"log":      logOf(time.Now(), "INFO listening on :8080"),
+		"previous": logOf(time.Now(), LastWords...),
 	}
 	for _, token := range []string{adminToken, managerToken, schedulerToken} {
 		files[token] = fmt.Appendf(nil, kubeconfig, s.url, s.path("ca.crt"), token)
@@ -46,6 +49,34 @@ func (s *stack) writeFiles() error {
 		errs = append(errs, os.WriteFile(s.path(name), data, 0o600))
 	}
 	return errors.Join(errs...)
+}
+
+// LastWords end the log that every previous container left, after 98 lines
+// that say nothing.
+var LastWords = []string{"ERROR dial tcp 10.0.0.7:5432: connect: connection refused", "FATAL no database after 5 attempts"}
+
+// logs tells kwok which files are the log and the previous log of every pod.
+const logs = `
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterLogs
+metadata: {name: every-pod}
+spec: {logs: [{logsFile: %q, previousLogsFile: %q}]}
+`
+
+// logOf is a log in the form that kubelets keep, with last at its end.
+func logOf(now time.Time, last ...string) []byte {
+	lines := make([]string, 98)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("INFO request %d served in 3 ms", i)
+	}
+	lines = append(lines, last...)
+	var b bytes.Buffer
+	for i, line := range lines {
+		at := now.Add(time.Duration(i-len(lines)) * time.Second).UTC()
+		fmt.Fprintf(&b, "%s stdout F %s\n", at.Format("2006-01-02T15:04:05.000000000Z"), line)
+	}
+	return b.Bytes()
 }
 
 const kubeconfig = `

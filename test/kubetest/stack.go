@@ -83,7 +83,7 @@ func (s *stack) launcher() {
 }
 
 func (s *stack) run(ctx context.Context) error {
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *stack) run(ctx context.Context) error {
 	if err := s.waitReady(ctx); err != nil {
 		return err
 	}
-	return s.launchControllers()
+	return s.launchControllers(ports[3])
 }
 
 func (s *stack) launchServer(etcd, address string) error {
@@ -120,8 +120,13 @@ func (s *stack) launchServer(etcd, address string) error {
 		"--audit-policy-file", s.path("audit.yaml"), "--audit-log-path", s.path("audit.log"), "--audit-log-mode", "blocking")
 }
 
-// launchControllers starts what makes a cluster of an API server.
-func (s *stack) launchControllers() error {
+// launchControllers starts what makes a cluster of an API server. The kubelet of
+// all nodes, which has the logs, is kwok at the address.
+func (s *stack) launchControllers(kubelet string) error {
+	_, port, err := net.SplitHostPort(kubelet)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		s.launch("kube-controller-manager", "--kubeconfig", s.path(managerToken), "--use-service-account-credentials", "--leader-elect=false", "--secure-port", "0",
 			"--service-account-private-key-file", s.path("accounts.key"), "--root-ca-file", s.path("ca.crt"),
@@ -129,7 +134,8 @@ func (s *stack) launchControllers() error {
 			// kwok sends no heartbeats, and a busy machine is late with everything.
 			"--node-monitor-grace-period", "1h"),
 		s.launch("kube-scheduler", "--kubeconfig", s.path(schedulerToken), "--leader-elect=false", "--secure-port", "0"),
-		s.launch("kwok", "--kubeconfig", s.path(adminToken), "--manage-all-nodes", "--node-ip", "127.0.0.1", "--config", s.path("stages.yaml")),
+		s.launch("kwok", "--kubeconfig", s.path(adminToken), "--manage-all-nodes", "--config", s.path("kwok.yaml"),
+			"--node-ip", "127.0.0.1", "--node-port", port, "--server-address", kubelet, "--tls-cert-file", s.path("server.crt"), "--tls-private-key-file", s.path("server.key")),
 	)
 }
 
