@@ -23,6 +23,7 @@ type Command struct {
 	MCPConfig string   // absolute path of the file that [WriteMCPConfig] wrote
 	Settings  string   // absolute path of a settings file; "" passes none
 	Model     string   // "" is the CLI's default
+	Agents    string   // JSON of sub-agents that go before those of Dir; "" is none, see package agents
 	Tools     []string // built-in tools; nil is Agent, Read and ToolSearch
 	Extra     []string // more arguments, last
 }
@@ -65,6 +66,9 @@ func (c Command) common() []string {
 	}
 	if c.Model != "" {
 		args = append(args, "--model", c.Model)
+	}
+	if c.Agents != "" {
+		args = append(args, "--agents", c.Agents)
 	}
 	return append(args, c.Extra...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"watchkeeper/session"
+	"watchkeeper/test/fakes/claude"
 )
 
 // TestMain lets the test binary play the CLI, and a server that the CLI
@@ -21,11 +22,16 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("SESSION_TEST_ROLE") {
 	case "cli":
 		fakeCLI()
+	case "note":
+		if err := session.Note(os.Args[1], os.Stdin); err != nil {
+			os.Exit(7)
+		}
 	case "server":
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		fmt.Println("ready")
 		time.Sleep(time.Hour) // until the group is killed
 	default:
+		claude.Main() // the interactive one, if this is it
 		os.Exit(m.Run())
 	}
 }
