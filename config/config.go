@@ -120,16 +120,17 @@ type Session struct {
 	RestartAt     Clock  `yaml:"restart_at"      jsonschema:"time of the daily restart with a fresh context"`
 	Claude        string `yaml:"claude"          check:"some" jsonschema:"name or path of the Claude Code CLI"`
 	Model         string `yaml:"model"           jsonschema:"model of the dispatcher; empty is the CLI's default"`
-	SubAgentModel string `yaml:"sub_agent_model" jsonschema:"model of the sub-agents; empty is the CLI's default"`
-	Agents        Agents `yaml:"agents"          jsonschema:"bounds of the sub-agents"`
+	SubAgentModel string `yaml:"sub_agent_model" jsonschema:"model of the sub-agents that session.agents.models does not name; empty is that of their file, else of the session"`
+	Agents        Agents `yaml:"agents"          jsonschema:"models and bounds of the sub-agents"`
 }
 
-// Agents bounds the sub-agents of the session. At a limit a sub-agent is asked
+// Agents says what the sub-agents of the session are. At a limit a sub-agent is asked
 // for an honest partial report.
 type Agents struct {
-	AtOnce int      `yaml:"at_once" check:"positive" jsonschema:"sub-agents that run at the same time"`
-	Calls  int      `yaml:"calls"   check:"positive" jsonschema:"calls of tools by one sub-agent"`
-	Within Interval `yaml:"within"  jsonschema:"time of one sub-agent, from its start to its last call"`
+	Models map[string]string `yaml:"models" keys:"name" check:"some" jsonschema:"model of each sub-agent by its name, such as investigator: sonnet"`
+	AtOnce int               `yaml:"at_once" check:"positive" jsonschema:"sub-agents that run at the same time"`
+	Calls  int               `yaml:"calls"   check:"positive" jsonschema:"calls of tools by one sub-agent"`
+	Within Interval          `yaml:"within"  jsonschema:"time of one sub-agent, from its start to its last call"`
 }
 
 // Retention tells when the memory forgets, in days.

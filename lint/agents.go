@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"watchkeeper/agents"
 
 	"watchkeeper/runbook"
 )
@@ -12,18 +12,11 @@ import (
 // fields must be in the report format of every agent: a hook checks them.
 var fields = []string{"VERDICT:", "EVIDENCE:", "GAPS:"}
 
-// A front is the front matter of an agent as the client reads it.
-type front struct {
-	Name        string `yaml:"name"`
-	Description string `yaml:"description"`
-	Tools       string `yaml:"tools"`
-	Model       string `yaml:"model"`
-}
-
 func (c *checker) checkAgents() {
-	for _, p := range c.in(agentDir) {
-		f, body, ok := c.front(p)
-		if !ok {
+	for _, p := range c.in(agents.Dir) {
+		f, err := agents.Parse(p.text)
+		if err != nil {
+			c.add(Error, p.file, 1, "%v", err)
 			continue
 		}
 		c.agents[f.Name] = true
@@ -35,31 +28,14 @@ func (c *checker) checkAgents() {
 		}
 		c.checkAgentTools(p, f)
 		for _, field := range fields {
-			if !strings.Contains(body, "\n"+field) {
+			if !strings.Contains(f.Prompt, "\n"+field) {
 				c.add(Error, p.file, p.lineOf("## Report"), "the report has no field %s", field)
 			}
 		}
 	}
 }
 
-// front reads the front matter; false if there is none that can be used.
-func (c *checker) front(p page) (f front, body string, ok bool) {
-	rest, opened := strings.CutPrefix(p.text, "---\n")
-	head, body, closed := strings.Cut(rest, "\n---\n")
-	if !opened || !closed {
-		c.add(Error, p.file, 1, "want front matter between two lines \"---\"")
-		return f, "", false
-	}
-	dec := yaml.NewDecoder(strings.NewReader(head))
-	dec.KnownFields(true)
-	if err := dec.Decode(&f); err != nil {
-		c.add(Error, p.file, 1, "front matter: %v; want name, description, tools and perhaps model", err)
-		return f, "", false
-	}
-	return f, body, true
-}
-
-func (c *checker) checkAgentTools(p page, f front) {
+func (c *checker) checkAgentTools(p page, f agents.Agent) {
 	line := p.lineOf("tools:")
 	if strings.TrimSpace(f.Tools) == "" {
 		c.add(Error, p.file, 1, "tools: is missing; without it the agent has every tool of the session, also those that write")

@@ -1,6 +1,10 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+
+	"watchkeeper/agents"
+)
 
 // A budget bounds a file. Every session reads CLAUDE.md with every turn, every
 // sub-agent its own page and one playbook; the model pays for each line.
@@ -10,7 +14,7 @@ func (p page) budget() budget {
 	switch {
 	case p.file == mainFile:
 		return budget{lines: 400, bytes: 32 << 10}
-	case strings.HasPrefix(p.file, agentDir):
+	case strings.HasPrefix(p.file, agents.Dir):
 		return budget{lines: 120, bytes: 8 << 10}
 	}
 	return budget{lines: 120, bytes: 10 << 10}

@@ -12,13 +12,13 @@ import (
 	"slices"
 	"strings"
 
+	"watchkeeper/agents"
 	"watchkeeper/runbook"
 )
 
 // Where the parts of a runbook are, below its root.
 const (
 	mainFile    = "CLAUDE.md"
-	agentDir    = ".claude/agents"
 	playbookDir = "playbooks"
 )
 
@@ -122,7 +122,7 @@ func (c *checker) load() error {
 	if _, err := fs.Stat(c.Files, mainFile); err != nil {
 		c.add(Error, mainFile, 1, "is missing: the session has no procedure")
 	}
-	for _, pattern := range []string{mainFile, agentDir + "/*.md", playbookDir + "/*.md"} {
+	for _, pattern := range []string{mainFile, agents.Dir + "/*.md", playbookDir + "/*.md"} {
 		names, err := fs.Glob(c.Files, pattern)
 		if err != nil {
 			return fmt.Errorf("list %s: %w", pattern, err)

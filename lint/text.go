@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"watchkeeper/agents"
 )
 
 var (
@@ -132,7 +134,7 @@ func (c *checker) checkReferences(p page) {
 	}
 	for _, m := range subagent.FindAllStringSubmatchIndex(p.text, -1) {
 		if name := p.text[m[2]:m[3]]; !c.agents[name] {
-			c.add(Error, p.file, p.line(m[2]), "there is no agent %s in %s", name, agentDir)
+			c.add(Error, p.file, p.line(m[2]), "there is no agent %s in %s", name, agents.Dir)
 		}
 	}
 }

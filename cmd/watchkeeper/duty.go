@@ -146,5 +146,6 @@ func preflight(h *house.House) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	_, err := subAgents(h)
+	return errors.Join(append(errs, err)...)
 }

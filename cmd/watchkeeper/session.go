@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"watchkeeper/agents"
 	"watchkeeper/cmd/internal/house"
 	"watchkeeper/cmd/internal/people"
 	"watchkeeper/session"
@@ -43,9 +44,13 @@ func newSession(h *house.House, f house.Flags, floor *floor) (keptSession, error
 	if err := session.WriteMCPConfig(mcp, servers...); err != nil {
 		return keptSession{}, err
 	}
+	defined, err := subAgents(h)
+	if err != nil {
+		return keptSession{}, err
+	}
 	command := session.Command{
 		Path: h.Config.Session.Claude, Dir: h.Workspace, Env: sessionEnv(h, also), MCPConfig: mcp,
-		Settings: settingsFile(h.Workspace), Model: h.Config.Session.Model,
+		Settings: settingsFile(h.Workspace), Model: h.Config.Session.Model, Agents: defined,
 		Tools: []string{"Agent", "ToolSearch"}, // not even Read: a file of this machine is no evidence
 	}
 	if err := command.Validate(); err != nil {
@@ -125,13 +130,19 @@ func toolSecrets(lookup func(string) (string, bool)) (env map[string]string, als
 	return env, also
 }
 
+// subAgents defines the sub-agents whose model the configuration names.
+func subAgents(h *house.House) (string, error) {
+	c := h.Config.Session
+	text, err := agents.Definitions(os.DirFS(h.Workspace), agents.Choice{Models: c.Agents.Models, Default: c.SubAgentModel})
+	if err != nil {
+		return "", fmt.Errorf("session.agents.models: %w", err)
+	}
+	return text, nil
+}
+
 // sessionEnv is the environment of the CLI.
 func sessionEnv(h *house.House, also []string) []string {
-	env := session.Environ(os.Environ(), also...)
-	if m := h.Config.Session.SubAgentModel; m != "" {
-		env = append(env, "CLAUDE_CODE_SUBAGENT_MODEL="+m)
-	}
-	return append(env, hookEnv(h)...)
+	return append(session.Environ(os.Environ(), also...), hookEnv(h)...)
 }
 
 // serverPath returns the program called name that stands beside this one.
