@@ -12,13 +12,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"watchkeeper/runbook"
@@ -109,10 +104,9 @@ type Cluster struct {
 
 // clients are the ways to talk to one cluster.
 type clients struct {
-	kube      kubernetes.Interface
-	dynamic   dynamic.Interface
-	discovery discovery.CachedDiscoveryInterface
-	mapper    meta.ResettableRESTMapper
+	kube    kube
+	dynamic dynamic.Interface
+	kinds   *catalogue
 }
 
 // clients returns the clients, made anew after an error, since a missing
@@ -161,7 +155,7 @@ func connect(cfg *rest.Config, p permit) (*clients, error) {
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return gate{next, p} })
 	typed := rest.CopyConfig(cfg)
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	kube, err := kubernetes.NewForConfig(typed)
+	kube, err := newKube(typed)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +163,7 @@ func connect(cfg *rest.Config, p permit) (*clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	disco := memory.NewMemCacheClient(kube.Discovery())
-	return &clients{kube, dyn, disco, restmapper.NewDeferredDiscoveryRESTMapper(disco)}, nil
+	return &clients{kube, dyn, &catalogue{api: kube.core}}, nil
 }
 
 // explain turns an error of a request to c into what the session can act on.

@@ -85,7 +85,7 @@ func (c *Cluster) examine(ctx context.Context) []DoctorRow {
 		return []DoctorRow{c.unreachable(err)}
 	}
 	k := checkup{c, cl}
-	who, err := k.kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	who, err := k.kube.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
 		return []DoctorRow{c.unreachable(c.explain("ask who we are", err))}
 	}
@@ -212,7 +212,7 @@ func (k checkup) may(ctx context.Context, verb, resource string) (got, detail st
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: name, Subresource: sub},
 	}}
-	answer, err := k.kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	answer, err := k.kube.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 	switch {
 	case err != nil:
 		return unknown, verb + ": " + k.cluster.explain("ask for rights", err).Error()

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/restmapper"
 )
 
 type getArgs struct {
@@ -43,7 +42,7 @@ func kubeGet(clusters *Clusters) server.ServerTool {
 			if err := errors.Join(checkNames(in.Namespace, in.Name), checkSelector(in.Selector)); err != nil {
 				return "", err
 			}
-			r, err := c.resource(in.Kind)
+			r, err := c.resource(ctx, in.Kind)
 			if err != nil {
 				return "", err
 			}
@@ -63,22 +62,15 @@ type resource struct {
 
 // resource finds a kind by its singular, plural or short name, with or without
 // a group.
-func (c *Cluster) resource(kind string) (*resource, error) {
+func (c *Cluster) resource(ctx context.Context, kind string) (*resource, error) {
 	cl, err := c.clients()
 	if err != nil {
 		return nil, err
 	}
 	arg := schema.ParseGroupResource(strings.ToLower(strings.TrimSpace(kind)))
-	mapper := restmapper.NewShortcutExpander(cl.mapper, cl.discovery, nil)
-	gvr, err := mapper.ResourceFor(arg.WithVersion(""))
+	m, err := cl.kinds.find(ctx, arg)
 	if err == nil {
-		var gvk schema.GroupVersionKind
-		if gvk, err = mapper.KindFor(gvr); err == nil {
-			var m *meta.RESTMapping
-			if m, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err == nil {
-				return &resource{c, m, cl.dynamic.Resource(m.Resource)}, nil
-			}
-		}
+		return &resource{c, m, cl.dynamic.Resource(m.Resource)}, nil
 	}
 	if meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("%s has no kind %q; write it like pods, deployments, pvc or applications.argoproj.io", c.Name, oneLine(kind, 80))

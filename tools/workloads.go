@@ -125,7 +125,7 @@ func deployment(d *appsv1.Deployment) workload {
 func (s *survey) readJobs(ctx context.Context) error {
 	s.jobs = map[owner]jobFact{}
 	return pages(metav1.ListOptions{}, func(o metav1.ListOptions) (metav1.ListInterface, error) {
-		list, err := s.clients.kube.BatchV1().Jobs(s.query.Namespace).List(ctx, o)
+		list, err := s.clients.kube.Jobs(s.query.Namespace).List(ctx, o)
 		if err != nil {
 			return nil, err
 		}

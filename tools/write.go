@@ -120,7 +120,7 @@ func (t target) send(ctx context.Context, a *act, dryRun bool) error {
 		return err
 	}
 	once := &act{method: a.method, path: a.path, contentType: a.contentType, body: a.body, dryRun: dryRun, base: base}
-	req := t.clients.kube.Discovery().RESTClient().Verb(a.method).AbsPath(a.path).
+	req := t.clients.kube.CoreV1().RESTClient().Verb(a.method).AbsPath(a.path).
 		SetHeader("Content-Type", a.contentType).SetHeader("Accept", "application/json").Body(a.body).MaxRetries(0).Timeout(requestTimeout)
 	for key, values := range once.query() {
 		if key != "timeout" {
