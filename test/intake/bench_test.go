@@ -2,9 +2,7 @@ package intake_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,41 +143,4 @@ func BenchmarkStart(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms")
-}
-
-// BenchmarkMemory prints what the channel holds after its start, after 10,000
-// alerts and after 100,000: it must stay flat.
-func BenchmarkMemory(b *testing.B) {
-	p := newPlace(b)
-	c := start(b, p)
-	c.hello()
-	go func() {
-		for range c.got {
-		}
-	}()
-	b.ReportMetric(resident(b, c), "start-MiB")
-	flood(p.addr, "warm", 8, 125, 10)
-	b.ReportMetric(resident(b, c), "10k-MiB")
-	flood(p.addr, "full", 8, 1125, 10)
-	b.ReportMetric(resident(b, c), "100k-MiB")
-}
-
-// resident returns the resident memory of a process in MiB.
-func resident(b *testing.B, c *channel) float64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	if err != nil {
-		b.Skipf("no /proc here: %v", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.Fields(v)[0])
-			if err != nil {
-				b.Fatal(err)
-			}
-			return float64(kib) / 1024
-		}
-	}
-	b.Fatal("no VmRSS")
-	return 0
 }

@@ -51,7 +51,7 @@ type message struct {
 	at time.Time // when its last byte was read
 }
 
-// A channel is a running webhook-channel, with us as its host.
+// A channel is a running program, mostly webhook-channel, with us as its host.
 type channel struct {
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -81,14 +81,21 @@ func newPlace(t testing.TB) place {
 func start(t testing.TB, p place) *channel {
 	t.Helper()
 	c := launch(t, p)
+	c.listens()
+	return c
+}
+
+// listens waits until the program answers at its address.
+func (c *channel) listens() {
+	c.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
-		resp, err := http.Get("http://" + p.addr + "/healthz")
+		resp, err := http.Get("http://" + c.addr + "/healthz")
 		if err == nil {
 			resp.Body.Close()
-			return c
+			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("webhook-channel does not listen: %v\n%s", err, c.stderr)
+			c.t.Fatalf("nothing listens: %v\n%s", err, c.stderr)
 		}
 	}
 }
@@ -96,14 +103,21 @@ func start(t testing.TB, p place) *channel {
 // launch runs a webhook-channel at p.
 func launch(t testing.TB, p place) *channel {
 	t.Helper()
+	return spawn(t, p, "listen: "+p.addr+"\n", nil, "webhook-channel")
+}
+
+// spawn runs a program at p with the configuration config, and env besides
+// what every program gets.
+func spawn(t testing.TB, p place, config string, env []string, program string, args ...string) *channel {
+	t.Helper()
 	dir := t.TempDir()
-	config := filepath.Join(dir, "watchkeeper.yaml")
-	if err := os.WriteFile(config, []byte("listen: "+p.addr+"\n"), 0o600); err != nil {
+	file := filepath.Join(dir, "watchkeeper.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := &channel{t: t, addr: p.addr, stderr: new(bytes.Buffer), got: make(chan message, 100_000), done: make(chan struct{})}
-	c.cmd = exec.Command(binary(t, "webhook-channel"), "--config", config, "--state", p.state)
-	c.cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	c.cmd = exec.Command(binary(t, program), append(args, "--config", file, "--state", p.state)...)
+	c.cmd.Env = append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}, env...)
 	c.cmd.Stderr = c.stderr
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
