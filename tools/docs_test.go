@@ -29,7 +29,7 @@ type example struct {
 // examples.
 type chapter struct {
 	title, text string
-	serve       func(t *testing.T) []server.ServerTool
+	serve       func(t testing.TB) []server.ServerTool
 	examples    []example
 }
 
@@ -100,12 +100,12 @@ Protected namespaces, preconditions, limits and confirmation hold for both.
 After 3 failures in a row all writes stop for 30 minutes. ` + "`policy.writes`" + ` in the configuration bounds how many there are in an
 hour. Nothing else writes to a cluster: below the handlers, the transport lets through only the request of the act in progress.`
 
-func serveKube(t *testing.T) []server.ServerTool {
+func serveKube(t testing.TB) []server.ServerTool {
 	t.Helper()
 	return tools.Kube(sample(t))
 }
 
-func serveArgo(t *testing.T) []server.ServerTool {
+func serveArgo(t testing.TB) []server.ServerTool {
 	t.Helper()
 	return tools.Argo(sample(t))
 }
@@ -113,7 +113,7 @@ func serveArgo(t *testing.T) []server.ServerTool {
 // docsBegan is when the alert of the examples began.
 func docsBegan() time.Time { return time.Now().UTC().Truncate(time.Minute).Add(-10 * time.Minute) }
 
-func serveFirstLook(t *testing.T) []server.ServerTool {
+func serveFirstLook(t testing.TB) []server.ServerTool {
 	t.Helper()
 	store, clusters := openStore(t), sample(t)
 	eventAt(t, store, docsBegan())
@@ -122,19 +122,19 @@ func serveFirstLook(t *testing.T) []server.ServerTool {
 	}).Tools()
 }
 
-func serveGitLab(t *testing.T) []server.ServerTool {
+func serveGitLab(t testing.TB) []server.ServerTool {
 	t.Helper()
 	return tools.GitLab(gitlabAt(t, releases(docsBegan())), nil)
 }
 
-func serveSigNoz(t *testing.T) []server.ServerTool {
+func serveSigNoz(t testing.TB) []server.ServerTool {
 	t.Helper()
 	return tools.SigNoz(signozAt(t, telemetry(docsBegan()), sample(t)), nil)
 }
 
 // serveMemory is a memory in which the sample's cart has crashed before, and
 // tenants are noise.
-func serveMemory(t *testing.T) []server.ServerTool {
+func serveMemory(t testing.TB) []server.ServerTool {
 	t.Helper()
 	store := openStore(t)
 	now := time.Now().UTC().Truncate(time.Minute)
@@ -155,7 +155,7 @@ func serveMemory(t *testing.T) []server.ServerTool {
 
 // serveWrites is a memory with alerts about what the examples are for: what may
 // be done depends on their playbooks.
-func serveWrites(t *testing.T) []server.ServerTool {
+func serveWrites(t testing.TB) []server.ServerTool {
 	t.Helper()
 	store := openStore(t)
 	for i, a := range []runbook.Alert{

@@ -82,19 +82,3 @@ func TestFirstLookSaysWhatItNeeds(t *testing.T) {
 		})
 	}
 }
-
-// BenchmarkFirstLook prints what a first look costs the session.
-func BenchmarkFirstLook(b *testing.B) {
-	began := time.Now().UTC().Add(-10 * time.Minute)
-	hub, sig := gitlabAt(b, releases(began)), signozAt(b, telemetry(began), nil)
-	look := tools.NewFirstLook(tools.FirstLookConfig{Clusters: sample(b), GitLab: hub, SigNoz: sig})
-	size := 0
-	for b.Loop() {
-		seen, err := look.Look(b.Context(), tools.LookQuery{Cluster: "platform-prod", Service: "cart", Namespace: "shop"})
-		if err != nil {
-			b.Fatal(err)
-		}
-		size = tokens(seen.String())
-	}
-	b.ReportMetric(float64(size), "tokens")
-}

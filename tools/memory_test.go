@@ -17,7 +17,7 @@ import (
 	"watchkeeper/tools"
 )
 
-func openStore(t *testing.T) *sqlite.Store {
+func openStore(t testing.TB) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
 	if err != nil {
@@ -27,7 +27,7 @@ func openStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-func playbooks(t *testing.T) runbook.Playbooks {
+func playbooks(t testing.TB) runbook.Playbooks {
 	t.Helper()
 	ps, err := runbook.LoadPlaybooks(os.DirFS("../playbooks"))
 	if err != nil {

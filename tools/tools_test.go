@@ -22,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the files in testdata")
 
 // golden compares got with the file testdata/name.
-func golden(t *testing.T, name string, got []byte) {
+func golden(t testing.TB, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
@@ -52,7 +52,7 @@ func sample(t testing.TB) *tools.Clusters {
 
 // session is an MCP client of the tools.
 type session struct {
-	t   *testing.T
+	t   testing.TB
 	srv *mcptest.Server
 }
 
@@ -90,7 +90,7 @@ func stable(s string) []byte { return clock.ReplaceAll([]byte(s), []byte("TIME")
 // tokens is the estimate that the bounds are made of.
 func tokens(s string) int { return len(s) / 4 }
 
-func contains(t *testing.T, got string, wants ...string) {
+func contains(t testing.TB, got string, wants ...string) {
 	t.Helper()
 	for _, w := range wants {
 		if !strings.Contains(got, w) {
