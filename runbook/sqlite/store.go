@@ -92,6 +92,7 @@ func (s *Store) Close() error { return errors.Join(s.watch.Close(), s.read.Close
 func dsn(path string, more url.Values) string {
 	q := url.Values{
 		"_busy_timeout": {"5000"}, // milliseconds; several processes write
+		"_cache_size":   {"-512"}, // KiB of each connection; the kernel has the file in its cache too
 		"_foreign_keys": {"on"},
 		"_journal_mode": {"wal"},
 		"_synchronous":  {"full"},      // an acknowledged alert survives a power cut
