@@ -34,6 +34,16 @@ func Open(path string) (Dir, error) {
 	return d, nil
 }
 
+// At returns the state directory at path without creating anything, for those
+// who only look: it may not be there.
+func At(path string) (Dir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Dir{}, fmt.Errorf("look at state directory %s: %w", path, err)
+	}
+	return Dir{abs}, nil
+}
+
 // Database returns the absolute path of the memory.
 func (d Dir) Database() string { return d.Path("watchkeeper.db") }
 

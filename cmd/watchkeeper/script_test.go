@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"watchkeeper/channels/slack/fakeslack"
 	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 )
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 //	alert NAME [AGE]   store a decided alert in $WATCHKEEPER_STATE, as old as a Go duration says
 //	config FILE        replace $NAME in FILE by the variables of the script
 //	post NAME          send an alert to the intake on $LISTEN; waits until it listens
+//	slack              start a fake Slack; sets SLACK_URL, SLACK_USER and the two tokens
 //
 // $LISTEN is an address that nobody uses.
 func TestScript(t *testing.T) {
@@ -37,6 +39,7 @@ func TestScript(t *testing.T) {
 			"alert":  scriptAlert,
 			"config": scriptConfig,
 			"post":   scriptPost,
+			"slack":  scriptSlack,
 		},
 	})
 }
@@ -107,4 +110,17 @@ func scriptPost(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(50 * time.Millisecond) // another process starts: there is no fake time for it
 	}
 	ts.Fatalf("the intake takes nothing: %s", said)
+}
+
+func scriptSlack(ts *testscript.TestScript, _ bool, _ []string) {
+	s, err := fakeslack.Start(fakeslack.Options{})
+	ts.Check(err)
+	ts.Defer(func() { s.Close() })
+	const user = "U0ANN0000"
+	s.AddUser(fakeslack.User{ID: user, Name: "Ann"})
+	for name, value := range map[string]string{
+		"SLACK_URL": s.URL(), "SLACK_USER": user, "SLACK_BOT_TOKEN": s.BotToken(), "SLACK_APP_TOKEN": s.AppToken(),
+	} {
+		ts.Setenv(name, value)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"watchkeeper/channels/webhook"
 	"watchkeeper/cmd/internal/house"
 	"watchkeeper/state"
 )
@@ -114,7 +115,7 @@ func alive(ctx context.Context, h *house.House) error {
 func answers(ctx context.Context, listen string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(listen)+"/healthz", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+webhook.Reachable(listen)+"/healthz", http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -127,17 +128,4 @@ func answers(ctx context.Context, listen string) error {
 		return fmt.Errorf("intake: answers %s", res.Status)
 	}
 	return nil
-}
-
-// reachable is listen as an address to connect to: one that means every
-// interface is there on loopback too.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
 }

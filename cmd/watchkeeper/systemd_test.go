@@ -45,16 +45,6 @@ func TestPulseIsAThirdOfWhatSystemdWaits(t *testing.T) {
 	}
 }
 
-func TestReachable(t *testing.T) {
-	for listen, want := range map[string]string{
-		"127.0.0.1:8788": "127.0.0.1:8788", "0.0.0.0:8788": "localhost:8788", "[::]:1": "localhost:1", ":2": "localhost:2", "10.0.0.1:3": "10.0.0.1:3",
-	} {
-		if got := reachable(listen); got != want {
-			t.Errorf("reachable(%q) = %q, want %q", listen, got, want)
-		}
-	}
-}
-
 // unused returns an address on which nobody listens.
 func unused(t *testing.T) string {
 	t.Helper()

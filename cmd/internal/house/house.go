@@ -77,7 +77,7 @@ func Open(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
 		return nil, err
 	}
 	h := &House{Config: cfg, Log: log}
-	if h.Workspace, err = workspace(cfg.Path); err != nil {
+	if h.Workspace, err = Workspace(cfg.Path); err != nil {
 		return nil, err
 	}
 	if h.Playbooks, err = runbook.LoadPlaybooks(playbooks(h.Workspace)); err != nil {
@@ -100,8 +100,9 @@ func (h *House) Close() {
 	}
 }
 
-// workspace is the folder of the configuration file, or the current one.
-func workspace(config string) (string, error) {
+// Workspace returns the folder of the configuration file, or the current one if
+// there is none ("").
+func Workspace(config string) (string, error) {
 	if config != "" {
 		return filepath.Dir(config), nil
 	}
