@@ -149,13 +149,16 @@ func (s *Store) Claim(ctx context.Context, id runbook.DeliveryID, now time.Time)
 // Requeue owes everything that is open and was pushed to another session to
 // session, from now on: that one died with whatever it was doing. What it had
 // not claimed keeps its count, so that one deaf session after another still
-// ends with a page.
+// ends with a page. What a person asked lately and nobody answered is owed too.
 func (s *Store) Requeue(ctx context.Context, channel string, session int64, now time.Time) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			UPDATE deliveries SET state = 'queued', due_at = ?, pushes = CASE claimed_at WHEN 0 THEN pushes ELSE 0 END, claimed_at = 0
 			WHERE state IN ('pushed', 'claimed') AND session_id <> ? AND channel = ?`, ms(now), session, channel)
-		return err
+		if err != nil || channel != "slack" {
+			return err
+		}
+		return requeueUnanswered(ctx, tx, session, now)
 	})
 }
 

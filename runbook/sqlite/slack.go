@@ -169,12 +169,34 @@ func (s *Store) Conversation(ctx context.Context, channel, thread string, limit 
 // or by a finding about the escalation of that; oldest first. What could not be
 // sent counts as an answer.
 func (s *Store) Unanswered(ctx context.Context, since time.Time) ([]runbook.Heard, error) {
-	const after = `AND o.state IN ('sent', 'failed') AND o.created_at >= d.pushed_at`
-	return collect(ctx, s.read, scanHeard, `SELECT `+prefixed("i", heardColumns)+` FROM slack_inbox i JOIN deliveries d ON d.id = i.delivery_id
-		WHERE i.id > (SELECT coalesce(max(id), 0) - 100 FROM slack_inbox) AND d.pushed_at > 0 AND d.pushed_at >= ?1
-		  AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.thread <> '' AND o.thread = d.thread AND o.channel = i.channel AND o.kind = 'reply' `+after+`)
-		  AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = 'finding' AND d.escalation <> 0 AND o.escalation = d.escalation `+after+`)
-		ORDER BY i.id`, ms(since))
+	return collect(ctx, s.read, scanHeard, `SELECT `+prefixed("i", heardColumns)+` FROM `+unanswered+`
+		AND d.pushed_at >= ?1 AND `+notIn(`'sent', 'failed'`)+` ORDER BY i.id`, ms(since))
+}
+
+// unanswered are the messages of people that a session was given.
+const unanswered = `slack_inbox i JOIN deliveries d ON d.id = i.delivery_id
+	WHERE i.id > (SELECT coalesce(max(id), 0) - 100 FROM slack_inbox) AND d.pushed_at > 0`
+
+// notIn is the condition for a message of unanswered to have no answer in any
+// of states.
+func notIn(states string) string {
+	after := `AND o.state IN (` + states + `) AND o.created_at >= d.pushed_at)`
+	return `NOT EXISTS (SELECT 1 FROM outbox o WHERE o.thread <> '' AND o.thread = d.thread AND o.channel = i.channel AND o.kind = 'reply' ` + after + `
+		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = 'finding' AND d.escalation <> 0 AND o.escalation = d.escalation ` + after
+}
+
+// askAgainFor is how long after a person wrote a new session is given what an
+// earlier one did not answer. Later, a message is taken for one that wants no
+// answer.
+const askAgainFor = 15 * time.Minute
+
+// requeueUnanswered owes session the messages of people that one before it was
+// given and left without an answer: it may have died before it read them.
+func requeueUnanswered(ctx context.Context, tx *sql.Tx, session int64, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'queued', due_at = ?1, done_at = 0 WHERE id IN (SELECT d.id FROM `+unanswered+`
+		AND d.kind = 'message' AND d.state = 'done' AND d.session_id <> ?2 AND d.created_at >= ?3 AND `+notIn(`'queued', 'sending', 'sent', 'failed'`)+`)`,
+		ms(now), session, ms(now.Add(-askAgainFor)))
+	return err
 }
 
 // Handled records that message id needs nothing more.

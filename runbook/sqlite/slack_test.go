@@ -235,3 +235,66 @@ func TestNotesAreKept(t *testing.T) {
 		t.Errorf("Note of nothing = %q, %v", got, err)
 	}
 }
+
+func TestMessageThatASessionLeftUnansweredIsOwedToTheNext(t *testing.T) {
+	later := noon.Add(time.Minute)
+	tests := []struct {
+		name   string
+		answer runbook.Message // stored after the first session had the message; zero is none
+		after  time.Duration   // until the next session
+		want   int             // messages that it is owed
+	}{
+		{"no answer", runbook.Message{}, time.Minute, 1},
+		{"an answer", runbook.Message{Kind: "reply", Channel: "D1", Thread: "1.1"}, time.Minute, 0},
+		{"an answer elsewhere", runbook.Message{Kind: "reply", Channel: "D1", Thread: "0.9"}, time.Minute, 1},
+		{"a message outside the thread", runbook.Message{Kind: "message"}, time.Minute, 1},
+		{"no answer for long", runbook.Message{}, time.Hour, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := openStore(t)
+			h := runbook.Heard{EventID: "e", Channel: "D1", TS: "1.1", User: "U1", Text: "what changed?", ReceivedAt: noon}
+			if _, err := s.Hear(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+			heard, err := s.Unhandled(t.Context())
+			if err != nil || len(heard) != 1 {
+				t.Fatalf("Unhandled = %v, %v", heard, err)
+			}
+			if err := s.DeliverHeard(t.Context(), heard[0], runbook.EventMessage, 0, noon); err != nil {
+				t.Fatal(err)
+			}
+			give := func(session int64, now time.Time) (n int) {
+				t.Helper()
+				if err := s.Requeue(t.Context(), "slack", session, now); err != nil {
+					t.Fatal(err)
+				}
+				due, err := s.Due(t.Context(), "slack", now, 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range due {
+					if err := s.MarkPushed(t.Context(), d.ID, session, now); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return len(due)
+			}
+			if n := give(1, noon); n != 1 {
+				t.Fatalf("the first session is owed %d, want 1", n)
+			}
+			if tt.answer.Kind != "" {
+				tt.answer.Key, tt.answer.Text, tt.answer.CreatedAt = "a", "the image", later
+				if err := s.Send(t.Context(), tt.answer); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := give(1, later); n != 0 {
+				t.Errorf("the same session is owed %d again, want none", n)
+			}
+			if n := give(2, noon.Add(tt.after)); n != tt.want {
+				t.Errorf("the next session is owed %d, want %d", n, tt.want)
+			}
+		})
+	}
+}
