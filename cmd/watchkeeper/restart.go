@@ -18,11 +18,13 @@ import (
 const drainWithin = 10 * time.Minute
 
 func newRestart(f *house.Flags) *cobra.Command {
-	return &cobra.Command{
+	var ifOlder time.Duration
+	cmd := &cobra.Command{
 		Use:   "restart",
 		Short: "Start the session afresh; for cron",
 		Long: "Asks the process that keeps the session for a fresh one, and waits for it. Investigations under way may\n" +
-			"take up to ten minutes to end first. Events that come meanwhile are kept.",
+			"take up to ten minutes to end first. Events that come meanwhile are kept. With --if-older a session that\n" +
+			"was restarted already, such as by session.restart_at, is left alone.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := open(cmd, f)
@@ -30,9 +32,16 @@ func newRestart(f *house.Flags) *cobra.Command {
 				return err
 			}
 			defer h.Close()
+			last, err := h.Store.LastSession(cmd.Context())
+			if age := time.Since(last.StartedAt); err == nil && last.EndedAt.IsZero() && age < ifOlder {
+				fmt.Fprintf(cmd.OutOrStdout(), "session #%d is %s old; nothing to do\n", last.ID, runbook.Short(age))
+				return nil
+			}
 			return restart(cmd.Context(), h)
 		},
 	}
+	cmd.Flags().DurationVar(&ifOlder, "if-older", 0, "only when the session is older, such as 1h")
+	return cmd
 }
 
 func restart(ctx context.Context, h *house.House) error {

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 //	alert NAME [AGE]   store a decided alert in $WATCHKEEPER_STATE, as old as a Go duration says
 //	config FILE        replace $NAME in FILE by the variables of the script
 //	post NAME          send an alert to the intake on $LISTEN; waits until it listens
+//	session            store a session that begins now
 //	slack              start a fake Slack; sets SLACK_URL, SLACK_USER and the two tokens
 //
 // $LISTEN is an address that nobody uses.
@@ -36,10 +37,11 @@ func TestScript(t *testing.T) {
 		Dir:   "testdata",
 		Setup: func(env *testscript.Env) error { return setUp(t, env) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"alert":  scriptAlert,
-			"config": scriptConfig,
-			"post":   scriptPost,
-			"slack":  scriptSlack,
+			"alert":   scriptAlert,
+			"config":  scriptConfig,
+			"post":    scriptPost,
+			"session": scriptSession,
+			"slack":   scriptSlack,
 		},
 	})
 }
@@ -123,4 +125,12 @@ func scriptSlack(ts *testscript.TestScript, _ bool, _ []string) {
 	} {
 		ts.Setenv(name, value)
 	}
+}
+
+func scriptSession(ts *testscript.TestScript, _ bool, _ []string) {
+	s, err := sqlite.Open(context.Background(), filepath.Join(ts.Getenv("WATCHKEEPER_STATE"), "watchkeeper.db"))
+	ts.Check(err)
+	defer s.Close()
+	_, err = s.StartSession(context.Background(), "stream", os.Getpid())
+	ts.Check(err)
 }
