@@ -33,28 +33,31 @@ func scanCanary(r row) (runbook.Canary, error) {
 	return c, err
 }
 
-// LastCanary returns the newest, or [runbook.ErrNotFound].
-func (s *Store) LastCanary(ctx context.Context) (runbook.Canary, error) {
-	c, err := scanCanary(s.read.QueryRowContext(ctx, `SELECT `+canaryColumns+` FROM canaries ORDER BY id DESC LIMIT 1`))
-	return c, explain(domainErr(err))
+// Canaries returns the newest ones, newest first.
+func (s *Store) Canaries(ctx context.Context, limit int) ([]runbook.Canary, error) {
+	return collect(ctx, s.read, func(r *sql.Rows) (runbook.Canary, error) { return scanCanary(r) },
+		`SELECT `+canaryColumns+` FROM canaries ORDER BY id DESC LIMIT ?`, limit)
 }
 
-// CanaryTook returns how long the last canary that came back was on its way, or
-// [runbook.ErrNotFound].
-func (s *Store) CanaryTook(ctx context.Context) (time.Duration, error) {
-	c, err := scanCanary(s.read.QueryRowContext(ctx, `SELECT `+canaryColumns+` FROM canaries WHERE decided_at > 0 ORDER BY id DESC LIMIT 1`))
-	return c.DecidedAt.Sub(c.SentAt), explain(domainErr(err))
-}
-
-// LoseCanary gives canary id up: it is not pushed any more.
+// LoseCanary gives canary id up: it did not come back in time, and is not
+// pushed any more.
 func (s *Store) LoseCanary(ctx context.Context, id int64, now time.Time) error {
+	return s.dropCanary(ctx, id, now, `UPDATE canaries SET lost_at = ?2 WHERE id = ?1 AND lost_at = 0 AND decided_at = 0`)
+}
+
+// WithdrawCanary forgets canary id: it could not come back, and says nothing.
+func (s *Store) WithdrawCanary(ctx context.Context, id int64, now time.Time) error {
+	return s.dropCanary(ctx, id, now, `DELETE FROM canaries WHERE id = ?1 AND ?2 > 0`)
+}
+
+func (s *Store) dropCanary(ctx context.Context, id int64, now time.Time, query string) error {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE canaries SET lost_at = ?2 WHERE id = ?1 AND lost_at = 0 AND decided_at = 0`, id, ms(now))
+		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'done', done_at = ?2
+			WHERE id = (SELECT delivery_id FROM canaries WHERE id = ?1) AND state <> 'done'`, id, ms(now))
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'done', done_at = ?2
-			WHERE id = (SELECT delivery_id FROM canaries WHERE id = ?1) AND state <> 'done'`, id, ms(now))
+		_, err = tx.ExecContext(ctx, query, id, ms(now))
 		return err
 	})
 	if err != nil {

@@ -44,13 +44,10 @@ type Session struct {
 }
 
 // LastSession returns the newest session, or [runbook.ErrNotFound].
-func (s *Store) LastSession(ctx context.Context) (Session, error) { return s.session(ctx, `1`) }
-
-// session returns the newest one for which where holds.
-func (s *Store) session(ctx context.Context, where string) (Session, error) {
+func (s *Store) LastSession(ctx context.Context) (Session, error) {
 	var v Session
 	var started, ended int64
-	err := s.read.QueryRowContext(ctx, `SELECT id, mode, pid, started_at, ended_at, reason FROM sessions WHERE `+where+` ORDER BY id DESC LIMIT 1`).
+	err := s.read.QueryRowContext(ctx, `SELECT id, mode, pid, started_at, ended_at, reason FROM sessions ORDER BY id DESC LIMIT 1`).
 		Scan(&v.ID, &v.Mode, &v.PID, &started, &ended, &v.Reason)
 	v.StartedAt, v.EndedAt = at(started), at(ended)
 	return v, domainErr(err)

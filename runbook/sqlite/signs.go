@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Signs of life are beats. These are the prefixes and names of those that the
-// memory writes itself.
+// Names of signs of life, see [Store.Beats]. The first two are prefixes.
 const (
 	SenderSign    = "sender:"    // and the sender: something came from it
 	HeartbeatSign = "heartbeat:" // and the cluster: its heartbeat alert came
+	SessionSign   = "session"    // the model works; its detail is for people
+	KeeperSign    = "keeper"     // somebody keeps the session; its detail begins with the phase and the cause
 	watchdogSign  = "watchdog"   // somebody watches; its detail is since when
 )
 
@@ -76,12 +77,6 @@ func (s *Store) Watching(ctx context.Context, now time.Time, gap time.Duration) 
 		return err
 	})
 	return since, err
-}
-
-// LastModelSession returns the newest session of a model, not of the responder
-// in its stead, or [runbook.ErrNotFound].
-func (s *Store) LastModelSession(ctx context.Context) (Session, error) {
-	return s.session(ctx, `mode <> 'responder'`)
 }
 
 // OldestUnsent returns since when a message waits that could not be sent, the
