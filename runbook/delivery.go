@@ -73,6 +73,7 @@ const (
 	MaxPushes     = 3                // before a human is paged
 	DecideWithin  = 30 * time.Minute // from claim to verdict, then a reminder
 	MaxReminders  = 2                // before a human is paged
+	DecideAtLast  = 2 * time.Hour    // from its arrival, however many sessions have had it
 	QuietFor      = 500 * time.Millisecond
 	GatherAtMost  = 5 * time.Second
 	StormAbove    = 20               // pending events

@@ -194,18 +194,23 @@ func (s *Store) Expire(ctx context.Context, channel string, now time.Time) error
 }
 
 // Overdue returns what a human must be paged for, oldest first: pushed often
-// enough and never claimed, reminded of and never decided, or owed for longer
-// than ClaimWithin times MaxPushes while no session took it.
+// enough and never claimed, reminded of and never decided, or left lying while
+// there was no session to push it to again. Whatever happened to it, a verdict
+// is missed after DecideAtLast.
 func (s *Store) Overdue(ctx context.Context, now time.Time) ([]runbook.Delivery, error) {
+	before := func(d time.Duration) int64 { return ms(now.Add(-d)) }
 	return collect(ctx, s.read, func(r *sql.Rows) (runbook.Delivery, error) {
 		d, err := scanDelivery(r)
 		return d.Delivery, err
-	}, `SELECT `+deliveryColumns+` FROM deliveries WHERE paged_at = 0 AND kind NOT IN ('resolved', 'canary') AND
-		(state = 'pushed' AND pushes >= ?1 AND pushed_at <= ?2
-		 OR state = 'claimed' AND reminders >= ?3 AND claimed_at <= ?4
-		 OR state = 'queued' AND pushed_at = 0 AND created_at <= ?5) ORDER BY id LIMIT 100`,
-		runbook.MaxPushes, ms(now.Add(-runbook.ClaimWithin)), runbook.MaxReminders,
-		ms(now.Add(-runbook.DecideWithin)), ms(now.Add(-runbook.ClaimWithin*runbook.MaxPushes)))
+	}, `SELECT `+deliveryColumns+` FROM deliveries
+		WHERE state IN ('queued', 'pushed', 'claimed') AND paged_at = 0 AND kind NOT IN ('resolved', 'canary') AND
+		(state = 'pushed' AND (pushes >= ?1 AND pushed_at <= ?2 OR pushed_at <= ?3)
+		 OR state = 'claimed' AND (reminders >= ?4 AND claimed_at <= ?5 OR claimed_at <= ?6)
+		 OR state = 'queued' AND due_at <= ?3
+		 OR created_at <= ?7) ORDER BY id LIMIT 100`,
+		runbook.MaxPushes, before(runbook.ClaimWithin), before(runbook.ClaimWithin*runbook.MaxPushes),
+		runbook.MaxReminders, before(runbook.DecideWithin), before(runbook.DecideWithin*(runbook.MaxReminders+1)),
+		before(runbook.DecideAtLast))
 }
 
 // collect runs a query and scans every row.

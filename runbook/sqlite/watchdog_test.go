@@ -210,3 +210,57 @@ func TestADeafSessionAfterAnotherStillEndsWithAPage(t *testing.T) {
 		t.Errorf("Overdue = %+v, %v, want the event that three sessions did not claim", overdue, err)
 	}
 }
+
+func TestWhatADeadSessionLeftIsPaged(t *testing.T) {
+	tests := []struct {
+		name string
+		left func(s *sqlite.Store, id runbook.DeliveryID) error // what the session did before it died, at noon
+		page time.Duration                                      // from noon
+	}{
+		{"never pushed", func(*sqlite.Store, runbook.DeliveryID) error { return nil }, 9 * time.Minute},
+		{"pushed once", func(s *sqlite.Store, id runbook.DeliveryID) error { return s.MarkPushed(t.Context(), id, 1, noon) }, 9 * time.Minute},
+		{"claimed", func(s *sqlite.Store, id runbook.DeliveryID) error {
+			_, err := s.Claim(t.Context(), id, noon)
+			return err
+		}, 90 * time.Minute},
+		{"queued for the next one, which did not come", func(s *sqlite.Store, id runbook.DeliveryID) error {
+			return errors.Join(s.MarkPushed(t.Context(), id, 1, noon), s.Requeue(t.Context(), "webhook", 2, noon.Add(time.Minute)))
+		}, 10 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := openStore(t)
+			put(t, s, noon, alert("A", "f", noon))
+			if err := tt.left(s, only(t, s).ID); err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range []struct {
+				when time.Duration
+				want int
+			}{{tt.page - time.Second, 0}, {tt.page, 1}} {
+				if over, err := s.Overdue(t.Context(), noon.Add(at.when)); err != nil || len(over) != at.want {
+					t.Errorf("Overdue after %s = %d, %v, want %d", at.when, len(over), err, at.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNoNumberOfSessionsPutsAPageOffForEver(t *testing.T) {
+	s := openStore(t)
+	put(t, s, noon, alert("A", "f", noon))
+	id := only(t, s).ID
+	now := noon
+	for session := range int64(12) { // each claims it, and hangs
+		if err := errors.Join(s.Requeue(t.Context(), "webhook", session+1, now), s.MarkPushed(t.Context(), id, session+1, now)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Claim(t.Context(), id, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(10 * time.Minute)
+	}
+	if over, err := s.Overdue(t.Context(), now); err != nil || len(over) != 1 {
+		t.Errorf("Overdue after %s = %+v, %v, want it", now.Sub(noon), over, err)
+	}
+}
