@@ -73,8 +73,8 @@ test-slack: $(BOLT) ## Test the fake Slack with Slack's own framework; needs npm
 	WATCHKEEPER_REQUIRE_BOLT=1 go test -count=1 $(TESTFLAGS) ./test/bolt/...
 
 .PHONY: test-alertmanager
-test-alertmanager: build ## Test with Debian's prometheus-alertmanager as the sender
-	WATCHKEEPER_REQUIRE_ALERTMANAGER=1 go test -count=1 $(TESTFLAGS) ./test/alertmanager/...
+test-alertmanager: build ## Test with Debian's prometheus-alertmanager as the sender, and the files of deploy/
+	WATCHKEEPER_REQUIRE_ALERTMANAGER=1 go test -count=1 $(TESTFLAGS) ./test/alertmanager/... ./test/deploy/...
 
 .PHONY: test-cluster
 test-cluster: build ## Test on a real kube-apiserver, which the first run builds
