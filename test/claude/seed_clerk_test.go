@@ -42,7 +42,7 @@ var (
 	pairs    = regexp.MustCompile(`(\w+)="([^"]*)"`)
 	why      = regexp.MustCompile(`Suggestion: \w+ \((.*)\)\.`)
 	opened   = regexp.MustCompile(`Escalation (\d+) is open`)
-	reported = regexp.MustCompile(`(?s)VERDICT: (\w+)\nDELIVERY: (d\d+)\nCAUSE: ([^\n]*)`)
+	reported = regexp.MustCompile(`VERDICT: (\w+)\nDELIVERY: (d\d+)\nSEVERITY: \w+\nCONFIDENCE: \w+\nCAUSE: ([^\n]*)`)
 	due      = regexp.MustCompile(`Proposal (\d+), to be sent now`)
 	meant    = regexp.MustCompile(`Proposal (\d+): answer here`)
 	brief    = regexp.MustCompile(`Investigate delivery (d\d+)`)
@@ -266,8 +266,22 @@ func investigate(r messages.Request) []messages.Block {
 	case "mcp__sre-tools__get_playbook":
 		return []messages.Block{messages.Call("mcp__sre-tools__first_look", map[string]any{"delivery": prompt[1]})}
 	}
-	return []messages.Block{messages.Text(fmt.Sprintf("VERDICT: real\nDELIVERY: %s\nCAUSE: %s", prompt[1], hint(results[0].Text)))}
+	return []messages.Block{messages.Text(fmt.Sprintf(report, prompt[1], hint(results[0].Text)))}
 }
+
+// report is the form of the investigator's page.
+const report = `VERDICT: real
+DELIVERY: %[1]s
+SEVERITY: critical
+CONFIDENCE: high
+CAUSE: %[2]s
+IMPACT: not known
+EVIDENCE:
+- %[2]s (first_look)
+GAPS:
+- traces: not configured
+ACTION: none
+RECOMMEND: look at it`
 
 // hint is the first thing that first_look noticed.
 func hint(text string) string {
