@@ -42,6 +42,7 @@ func (s *Supervisor) attend(ctx context.Context, p Process) {
 		case <-probe.C:
 			if err := s.probe(ctx, p); err == nil {
 				silent = 0
+				s.diagnose(ctx, time.Now())
 			} else if silent++; silent >= maxSilent {
 				s.finish(End{Cause: Hung, Detail: err.Error()})
 				return
@@ -108,6 +109,9 @@ func (s *Supervisor) probe(ctx context.Context, p Process) error {
 	}
 	st := s.State()
 	detail := fmt.Sprintf("%s session=%d pid=%d running=%d context=%d", st.Phase, st.Session, st.PID, len(st.Running), st.Context)
+	if st.Phase != Up && st.Phase != Draining {
+		return nil // the CLI lives, but no model has answered yet
+	}
 	if err := s.cfg.Store.Beat(ctx, "session", detail); err != nil && ctx.Err() == nil {
 		s.cfg.Log.ErrorContext(ctx, "heartbeat not recorded", "err", err)
 	}

@@ -30,6 +30,8 @@ const (
 	Restarted  Cause = "restarted"    // it was asked for: a fresh start
 	Crashed    Cause = "crashed"      // the process ended by itself
 	Hung       Cause = "hung"         // the CLI answers nothing, or reads nothing
+	Deaf       Cause = "deaf"         // the model is idle while nobody claims what was pushed to it
+	Stuck      Cause = "stuck"        // work is under way and nothing comes of it
 	Failing    Cause = "failing"      // turn after turn ended in an error of the API
 	LoggedOut  Cause = "logged_out"   // no login, or one that is refused
 	OutOfQuota Cause = "out_of_quota" // usage limit, rate limit or no credit

@@ -43,6 +43,13 @@ type Config struct {
 	OnChange   func(s State)                   // called when Phase or Cause changes; must not block, nor call Push or Restart; may be nil
 	Drain      func(ctx context.Context) error // waits for work under way, before a restart; may be nil
 
+	// Unheard returns what was pushed to a session and should have been claimed
+	// by now, for people; "" for nothing. nil asks nobody.
+	Unheard func(ctx context.Context, session int64) (string, error)
+	// Asking reports whether a person is being asked for a permission: the
+	// session waits for as long as they need. nil asks nobody.
+	Asking func(ctx context.Context) (bool, error)
+
 	Healthy    time.Duration // after that long a session has not crashed at start; 5 minutes
 	LoginRetry time.Duration // between two tries while logged out; 5 minutes
 	CLIRetry   time.Duration // between two tries while there is no CLI; 1 minute
@@ -96,7 +103,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if lasted >= s.cfg.Healthy {
+		if lasted >= s.cfg.Healthy && !end.ill() {
 			pause.Reset()
 		}
 		wait := s.pause(end, pause)
