@@ -14,19 +14,23 @@ import (
 	"watchkeeper/tools"
 )
 
-// rehearsed is the sample behind something that accepts every dry run: the
-// sample is read-only, and what a real API server does is tested against one.
-func rehearsed(t testing.TB) *tools.Clusters {
-	t.Helper()
-	sample := cluster.New(time.Now().Truncate(time.Second))
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// acceptDryRuns is a cluster that accepts every dry run: samples are read-only,
+// and what a real API server does is tested against one.
+func acceptDryRuns(cluster http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("dryRun") == "All" {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"apiVersion":"v1","kind":"Status","status":"Success"}`)
 			return
 		}
-		sample.ServeHTTP(w, r)
-	}))
+		cluster.ServeHTTP(w, r)
+	})
+}
+
+// rehearsed are the sample clusters, which accept every dry run.
+func rehearsed(t testing.TB) *tools.Clusters {
+	t.Helper()
+	srv := httptest.NewServer(acceptDryRuns(cluster.New(time.Now().Truncate(time.Second))))
 	t.Cleanup(srv.Close)
 	return tools.NewClusters(
 		tools.ClusterConfig{Name: "platform-prod", Env: runbook.Prod, Aliases: []string{"platform"}, Config: cluster.RESTConfig(srv.URL, "platform-prod")},

@@ -3,6 +3,7 @@ package tools_test
 import (
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -14,12 +15,15 @@ import (
 	"watchkeeper/tools"
 )
 
-// load starts a cluster called "big" from files.
-func load(t testing.TB, files fs.FS) *tools.Clusters {
+// load starts a cluster called "big" from files, behind whatever is given.
+func load(t testing.TB, files fs.FS, behind ...func(http.Handler) http.Handler) *tools.Clusters {
 	t.Helper()
 	h, err := cluster.Load(time.Now().Truncate(time.Second), files)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, b := range behind {
+		h = b(h)
 	}
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
