@@ -69,8 +69,8 @@ test-claude: build $(CLI) ## Test with the real Claude Code CLI and a scripted m
 	WATCHKEEPER_REQUIRE_CLAUDE=1 go test -count=1 -timeout 20m $(TESTFLAGS) ./test/claude/...
 
 .PHONY: test-slack
-test-slack: $(BOLT) ## Test the fake Slack with Slack's own framework; needs npm
-	WATCHKEEPER_REQUIRE_BOLT=1 go test -count=1 $(TESTFLAGS) ./test/bolt/...
+test-slack: build $(BOLT) ## Test slack-channel in chaos, and the fake Slack with Slack's own framework; needs npm
+	WATCHKEEPER_REQUIRE_BOLT=1 WATCHKEEPER_REQUIRE_CHAOS=1 go test -count=1 -timeout 20m $(TESTFLAGS) ./test/bolt/... ./test/slack/...
 
 .PHONY: test-alertmanager
 test-alertmanager: build ## Test with Debian's prometheus-alertmanager as the sender, and the files of deploy/

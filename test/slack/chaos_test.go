@@ -1,0 +1,270 @@
+package slack_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"watchkeeper/channels/slack/fakeslack"
+)
+
+// How much is said each way, and how often the program is killed.
+const (
+	said  = 200
+	kills = 20
+)
+
+// The people, and tokens that a search finds wherever they leak.
+const (
+	ann = "U0ANN" // on call
+	ben = "U0BEN" // the second person
+
+	botToken = "xoxb-9-leakedbottoken"
+	appToken = "xapp-9-leakedapptoken"
+)
+
+// bounds of the waiting, on a machine that is busy.
+const (
+	patience = 4 * time.Minute
+	lifetime = 4 * time.Second // at least, of each life
+	quiet    = 100 * time.Millisecond
+)
+
+// A scene is a workspace, the sessions that work in it, and what they leave.
+type scene struct {
+	t       *testing.T
+	slack   *fakeslack.Server
+	dir     string
+	program string
+	book    notebook
+	log     lines
+}
+
+// lines are safe for concurrent use.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	program := binary(t)
+	f, err := fakeslack.Start(fakeslack.Options{
+		BotToken: botToken, AppToken: appToken, AckTimeout: time.Second, PingEvery: 500 * time.Millisecond,
+		RetryDelays: []time.Duration{0, time.Second, 2 * time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	for _, u := range []string{ann, ben} {
+		f.AddUser(fakeslack.User{ID: u, Name: u[2:]})
+	}
+	s := &scene{t: t, slack: f, dir: t.TempDir(), program: program}
+	s.book.deliveries = map[string]map[string]int{}
+	config := fmt.Sprintf("oncall: {slack_user: %s, second: %s}\nslack: {api_url: %s}\n", ann, ben, f.URL())
+	if err := os.WriteFile(filepath.Join(s.dir, "watchkeeper.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// begin starts one life of the program with a session. end kills it, and waits
+// until the session has read what it wrote.
+func (s *scene) begin() (end func()) {
+	s.t.Helper()
+	env := []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "SLACK_BOT_TOKEN=" + botToken, "SLACK_APP_TOKEN=" + appToken}
+	life, err := begin(s.program, filepath.Join(s.dir, "watchkeeper.yaml"), filepath.Join(s.dir, "state"), env, &s.log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	killed := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := life.work(&s.book)
+		select {
+		case <-killed:
+		default:
+			s.book.wrong("the program ended by itself: %v", err)
+		}
+	}()
+	return func() { close(killed); life.kill(); <-done }
+}
+
+// await waits until ok holds, or reports false when patience is over.
+func await(limit time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(limit); !ok(); time.Sleep(quiet) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestChaosWithTheRealProgram(t *testing.T) {
+	s := newScene(t)
+	end := s.begin()
+	// It sets the marks first: what was said before the first start is not for us.
+	if !await(patience, func() bool { return strings.Contains(s.log.String(), "connected to slack") }) {
+		t.Fatalf("no connection\n%s", &s.log)
+	}
+	end()
+
+	var talk, trouble sync.WaitGroup
+	over := make(chan struct{})
+	talk.Go(s.peopleTalk)
+	trouble.Go(func() { s.mischief(over) })
+	for range kills {
+		end := s.begin()
+		time.Sleep(lifetime + rand.N(lifetime)) // the time of a life is the test's own subject
+		end()
+	}
+	talk.Wait()
+	close(over)
+	trouble.Wait()
+	s.slack.Heal()
+
+	end = s.begin()
+	if !await(patience, func() bool { return s.seen() >= said }) {
+		log := s.log.String()
+		t.Errorf("%d of %d answers are seen\n%s", s.seen(), said, log[max(len(log)-4000, 0):])
+	}
+	time.Sleep(5 * time.Second) // what is said twice comes late
+	end()
+	s.check()
+}
+
+// peopleTalk says what people say, in threads and outside them.
+func (s *scene) peopleTalk() {
+	threads := map[string]string{}
+	for i := range said {
+		user := []string{ann, ben}[i%2]
+		thread := threads[user]
+		if i%3 == 0 {
+			thread = ""
+		}
+		ts := s.slack.Reply(user, thread, fmt.Sprintf("heard-%03d", i))
+		if thread == "" {
+			threads[user] = ts
+		}
+		time.Sleep(rand.N(kills * lifetime / said * 2)) // over the lives of the program
+	}
+}
+
+// mischief makes everything go wrong that can, in a random order, again and
+// again until over is closed.
+func (s *scene) mischief(over <-chan struct{}) {
+	f := s.slack
+	var acts []func()
+	for _, fault := range []fakeslack.Fault{
+		{LoseReply: true}, {Garble: true}, {Status: 500}, {Status: 503, Times: 2}, {Drop: true}, {Error: "internal_error"},
+		{Error: "fatal_error"}, {Delay: time.Second}, {Delay: time.Second, LoseReply: true}, {RetryAfter: 2 * time.Second},
+	} {
+		for _, method := range []string{"chat.postMessage", "conversations.history", "conversations.replies", "conversations.open", "apps.connections.open", "auth.test"} {
+			fault.Method = method
+			acts = append(acts, func() { f.Inject(fault) })
+		}
+	}
+	sockets := []func(){
+		f.DropConnections, func() { f.Disconnect(fakeslack.Warning) }, func() { f.Disconnect(fakeslack.RefreshRequested) },
+		func() { f.IgnoreAcks(2) }, func() { f.Twice(3) }, func() { f.Reorder(3) }, func() { f.Freeze(1) },
+		func() { f.Pings(false) }, func() { f.Pings(true) }, func() { f.SendRaw(`{"envelope_id":"x","type":"events_api","payload":[`) },
+	}
+	for range 3 { // they are fewer, and matter as much
+		acts = append(acts, sockets...)
+	}
+	for i := 0; ; i++ {
+		if i%len(acts) == 0 {
+			rand.Shuffle(len(acts), func(a, b int) { acts[a], acts[b] = acts[b], acts[a] })
+		}
+		select {
+		case <-over:
+			return
+		case <-time.After(rand.N(2 * time.Second)):
+			acts[i%len(acts)]()
+		}
+	}
+}
+
+// seen counts the different answers that people see.
+func (s *scene) seen() int { return len(s.answers()) }
+
+// answers counts how often people see each answer.
+func (s *scene) answers() map[string]int {
+	count := map[string]int{}
+	for _, user := range []string{ann, ben} {
+		for _, m := range s.slack.Seen(s.slack.DM(user)) {
+			if m.User == fakeslack.BotUser && strings.HasPrefix(m.Text, "said-") {
+				count[m.Text]++
+			}
+		}
+	}
+	return count
+}
+
+// check compares what was heard and seen with what was said.
+func (s *scene) check() {
+	s.t.Helper()
+	for _, m := range s.book.mistakes {
+		s.t.Error(m)
+	}
+	answers, again := s.answers(), 0
+	for i := range said {
+		deliveries, times := s.book.heard(fmt.Sprintf("heard-%03d", i))
+		if deliveries != 1 {
+			s.t.Errorf("message %d of people came to the session in %d deliveries, want 1", i, deliveries)
+		}
+		again += times - 1
+		if n := answers[fmt.Sprintf("said-%03d", i)]; n != 1 {
+			s.t.Errorf("answer %d is seen %d times, want once", i, n)
+		}
+	}
+	// A session that died took along what it had not answered; the next one is
+	// given that again, under the same number.
+	s.t.Logf("%d of %d messages were given to a second session", again, said)
+	s.checkNoToken()
+}
+
+// checkNoToken looks for the tokens in the log and in everything that the
+// program left.
+func (s *scene) checkNoToken() {
+	s.t.Helper()
+	places := map[string][]byte{"the log": []byte(s.log.String())}
+	err := filepath.WalkDir(s.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		places[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil || len(places) < 3 {
+		s.t.Errorf("%d places were looked at, %v", len(places), err)
+	}
+	for place, content := range places {
+		for _, token := range []string{"leakedbottoken", "leakedapptoken", "ticket-"} {
+			if bytes.Contains(content, []byte(token)) {
+				s.t.Errorf("%s holds %s", place, token)
+			}
+		}
+	}
+}
