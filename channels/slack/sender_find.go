@@ -34,7 +34,10 @@ func (s *Sender) find(ctx context.Context, m runbook.Outgoing, channel string) (
 	}
 	oldest := slackTS(m.CreatedAt.Add(-skew))
 	if m.Thread != "" {
-		return found, s.pagesOfThread(ctx, channel, m.Thread, oldest, look)
+		if err := s.pagesOfThread(ctx, channel, m.Thread, oldest, look); err != nil || len(found.parts) > 0 {
+			return found, err
+		}
+		// It may stand outside the thread, if that was deleted.
 	}
 	if err := s.pagesOfChannel(ctx, channel, oldest, look); err != nil || found.parts[0] == "" {
 		return found, err

@@ -383,6 +383,18 @@ func TestThreadThatWasDeletedLosesNoMessage(t *testing.T) {
 	}
 }
 
+func TestMessageThatLostItsThreadAndTheReplyIsSeenOnce(t *testing.T) {
+	f := openMailroom(t, fakeslack.Options{})
+	f.Inject(fakeslack.Fault{Method: "chat.postMessage", Delay: time.Millisecond}) // is told that the thread is gone
+	f.Inject(fakeslack.Fault{Method: "chat.postMessage", LoseReply: true})
+	key := f.owe(t, runbook.Message{Channel: ann, Thread: "1600000000.000001", Text: "found it"})
+	background(t, f.sender.Run)
+	f.until(t, "sent", key)
+	if got := f.read(); len(got) != 1 {
+		t.Errorf("seen: %q", got)
+	}
+}
+
 func TestQuietHoursHoldBackWhatIsNotCritical(t *testing.T) {
 	f := openMailroom(t, fakeslack.Options{})
 	var open quiet
