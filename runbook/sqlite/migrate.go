@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -53,12 +54,17 @@ func migrate(ctx context.Context, db *sql.DB) error {
 const migrateTries = 250
 
 // current reports whether the newest embedded migration has run: the common
-// case at start, which must be fast.
+// case at start, which must be fast. A schema that is newer than all of them is
+// an error: nobody knows what writing to it would do.
 func current(ctx context.Context, db *sql.DB) (bool, error) {
 	newest, err := newestMigration()
 	if err != nil {
 		return false, err
 	}
 	version, err := schemaVersion(ctx, db)
-	return version >= newest, err
+	if version > newest {
+		return false, fmt.Errorf("its schema has version %d and this program knows %d; use the program that wrote it, or a newer one, "+
+			"or restore the backup from before the upgrade", version, newest)
+	}
+	return version == newest, err
 }
