@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 // Beside the usual commands there are:
 //
 //	alert NAME [AGE]   store a decided alert in $WATCHKEEPER_STATE, as old as a Go duration says
+//	await PATTERN CMD… run a command until its output matches
 //	config FILE        replace $NAME in FILE by the variables of the script
 //	post NAME          send an alert to the intake on $LISTEN; waits until it listens
 //	session            store a session that begins now
@@ -38,6 +39,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error { return setUp(t, env) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"alert":   scriptAlert,
+			"await":   scriptAwait,
 			"config":  scriptConfig,
 			"post":    scriptPost,
 			"session": scriptSession,

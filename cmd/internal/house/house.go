@@ -43,6 +43,9 @@ func AddFlags(cmd *cobra.Command, f *Flags) {
 	if dir == "" {
 		dir = "./var"
 	}
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())
+	})
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&f.Config, "config", os.Getenv("WATCHKEEPER_CONFIG"), "configuration file (WATCHKEEPER_CONFIG); ./watchkeeper.yaml if there is one")
 	flags.StringVar(&f.State, "state", dir, "state directory (WATCHKEEPER_STATE)")
