@@ -2,16 +2,12 @@ package doctor
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -68,7 +64,7 @@ func (i Intake) post(ctx context.Context) Finding {
 	if err != nil {
 		return intake.wrong(what, err.Error(), "set listen to host:port")
 	}
-	i.prove(req, time.Now())
+	webhook.Proof{Token: i.Token, HMAC: i.HMAC, Header: i.HMACHeader, Timestamp: i.HMACTimestamp}.Put(req, empty, time.Now())
 	a, err := send(req)
 	switch {
 	case err != nil:
@@ -79,25 +75,6 @@ func (i Intake) post(ctx context.Context) Finding {
 		return intake.wrong(what, a.unexpected()+" to a POST", "journalctl -u watchkeeper says why")
 	}
 	return intake.ok(what, "%s takes a POST on %s", i.Holder, where)
-}
-
-// prove does what a sender does to be let in.
-func (i Intake) prove(req *http.Request, now time.Time) {
-	if i.Token.Set() {
-		req.Header.Set("Authorization", "Bearer "+i.Token.Reveal())
-		return
-	}
-	if !i.HMAC.Set() {
-		return
-	}
-	mac := hmac.New(sha256.New, []byte(i.HMAC.Reveal()))
-	if i.HMACTimestamp != "" {
-		stamp := strconv.FormatInt(now.Unix(), 10)
-		req.Header.Set(i.HMACTimestamp, stamp)
-		mac.Write([]byte(stamp + ":"))
-	}
-	mac.Write([]byte(empty))
-	req.Header.Set(i.HMACHeader, hex.EncodeToString(mac.Sum(nil)))
 }
 
 func (i Intake) senders(now time.Time) (found []Finding) {

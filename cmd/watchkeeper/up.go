@@ -51,7 +51,7 @@ func up(ctx context.Context, h *house.House, f house.Flags, out io.Writer) error
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Intake(ctx) })
-	g.Go(func() error { return h.Watchdog(ctx) })
+	g.Go(func() error { return h.Watchdog(ctx, people.Cry(h), h.SessionChecks()...) })
 	g.Go(func() error { return h.Upkeep(ctx) })
 	g.Go(func() error { return tellSystemd(ctx, h) })
 	way := people.New(h)

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"time"
 
 	"github.com/mark3labs/mcp-go/server"
 	"golang.org/x/sync/errgroup"
@@ -45,38 +43,6 @@ func (h *House) handler() *webhook.Handler {
 
 // Ping implements [webhook.Pinger].
 func (h *House) Ping(ctx context.Context) error { return h.Store.Check(ctx) }
-
-// gauges are the numbers of the house that are not the intake's own.
-func (h *House) gauges() []webhook.Gauge {
-	return []webhook.Gauge{
-		{Name: "watchkeeper_deliveries_pending", Help: "Events that wait for a claim.", Value: number(func(ctx context.Context) (int, error) {
-			return h.Store.Pending(ctx, "webhook", time.Now())
-		})},
-		{Name: "watchkeeper_escalations_open", Help: "Escalations that nobody has acknowledged.", Value: number(func(ctx context.Context) (int, error) {
-			open, err := h.Store.Escalations(ctx, runbook.EscalationOpen, runbook.EscalationSnoozed)
-			return len(open), err
-		})},
-	}
-}
-
-// number makes a gauge of a count; a count that fails is unknown.
-func number(count func(context.Context) (int, error)) func(context.Context) float64 {
-	return func(ctx context.Context) float64 {
-		n, err := count(ctx)
-		if err != nil {
-			return math.NaN()
-		}
-		return float64(n)
-	}
-}
-
-// Watchdog pages people for what nobody decides, while this process holds the
-// lock.
-func (h *House) Watchdog(ctx context.Context) error {
-	return h.Dir.Host(ctx, state.Watchdog, h.Log, func(ctx context.Context) error {
-		return (&channels.Watchdog{Memory: h.Store, Log: h.Log}).Run(ctx)
-	})
-}
 
 // Pump pushes the events of channel into sink, while this process holds the
 // lock of part.
