@@ -60,7 +60,7 @@ func StabilityOf(spells []Spell) Stability {
 			s.SelfHealed++
 			s.Longest = max(s.Longest, f.Lasted)
 		}
-		if i > 0 && returned(sorted[i-1], f) {
+		if i > 0 && returned(sorted[i-1], f, time.Hour) {
 			s.Returned++
 		}
 	}
@@ -77,13 +77,14 @@ func StabilityOf(spells []Spell) Stability {
 	return s
 }
 
-// returned reports whether b began soon after a had ended, on the same service.
-func returned(a, b Spell) bool {
+// returned reports whether b began within a span after a had ended, on the same
+// service.
+func returned(a, b Spell, within time.Duration) bool {
 	if a.Lasted == 0 || a.Service != b.Service || a.Cluster != b.Cluster {
 		return false
 	}
 	gap := b.StartedAt.Sub(a.StartedAt.Add(a.Lasted))
-	return gap >= 0 && gap < time.Hour
+	return gap >= 0 && gap < within
 }
 
 // String reads "12 firings; 11 healed by themselves within 4 min (half of them

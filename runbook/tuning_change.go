@@ -79,7 +79,7 @@ func changes(p Pattern, r Rule) []change {
 	if s := StabilityOf(p.Spells); s.Hour >= 0 && s.Fired >= proposeFrom && s.Median > 30*time.Minute {
 		all = append(all, mute(p, s.Hour))
 	}
-	return append(append(all, longer(p, r)...), threshold(p, r))
+	return slices.Concat(all, longer(p, r), keeps(p), []change{threshold(p, r)})
 }
 
 // backTest plays c over what was recorded.
@@ -113,10 +113,7 @@ func heartbeat(alert string) bool {
 // time would not have fired. The shortest step that removes four of five comes
 // first, then the one that removes most.
 func longer(p Pattern, r Rule) []change {
-	from := r.Window
-	if from == 0 {
-		from = usualWindow
-	}
+	from, _ := p.window(r)
 	var best, first []change
 	most := 0
 	for _, to := range windows() {
@@ -144,9 +141,7 @@ func longer(p Pattern, r Rule) []change {
 func wait(p Pattern, r Rule, from, to time.Duration) change {
 	c := change{gone: func(f Spell) bool { return f.Lasted > 0 && f.Lasted < to-from }}
 	span := fmt.Sprintf("from %d to %d minutes", int(from.Minutes()), int(to.Minutes()))
-	if r.Window == 0 {
-		c.note = fmt.Sprintf("The rule could not be read; its present value is taken to be %d minutes.", int(from.Minutes()))
-	}
+	_, c.note = p.window(r)
 	switch p.system() {
 	case prometheus:
 		c.words = "raise `for` " + span
@@ -166,10 +161,46 @@ func wait(p Pattern, r Rule, from, to time.Duration) change {
 
 // exclude takes a family of services out of the rule: they are noise each time.
 func exclude(p Pattern) change {
-	return change{
+	c := change{
 		words: fmt.Sprintf("exclude %s in the rule", oneLine(p.Service)),
 		diff:  excludeDiff(p),
 		gone:  func(f Spell) bool { return Glob(p.Service, f.Service) },
+	}
+	if p.system() == prometheus {
+		c.words = fmt.Sprintf("route it for %s to a receiver that tells nobody", oneLine(p.Service))
+	}
+	return c
+}
+
+// keeps lets an alert that comes and goes stand: what returns soon after the
+// end of the one before is no new alert. The shortest span that removes half of
+// the noise comes first.
+func keeps(p Pattern) []change {
+	if p.system() == signoz || !StabilityOf(p.Spells).Flapping() {
+		return nil // SigNoz has no such setting
+	}
+	for _, span := range []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour} {
+		c := keep(p, span)
+		if b := backTest(c, p.Spells); b.Hidden == 0 && 2*b.Removed >= b.Noise {
+			return []change{c}
+		}
+	}
+	return nil
+}
+
+func keep(p Pattern, span time.Duration) change {
+	merged := map[time.Time]bool{}
+	for i, f := range p.Spells {
+		for _, before := range p.Spells[:i] {
+			if returned(before, f, span) {
+				merged[f.StartedAt] = true
+			}
+		}
+	}
+	return change{
+		words: fmt.Sprintf("let it stand for %d minutes after it ends, because it comes and goes", int(span.Minutes())),
+		diff:  keepDiff(p, span),
+		gone:  func(f Spell) bool { return merged[f.StartedAt] },
 	}
 }
 

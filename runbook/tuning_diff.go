@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,12 @@ func ruleID(p Pattern) string {
 	return ""
 }
 
+// prometheusFor is the change of a rule, or of the chart's values for a rule
+// that the chart brings and an upgrade would overwrite.
 func prometheusFor(p Pattern, from, to time.Duration) string {
+	if _, ok := shippedFor(p.Alert); ok {
+		return lines("# kube-prometheus-stack, values.yaml", " customRules:", "+  "+p.name()+":", "+    for: "+minutes(to))
+	}
 	return lines(" - alert: "+quoted(p.Alert), "-  for: "+minutes(from), "+  for: "+minutes(to))
 }
 
@@ -53,15 +59,26 @@ func minutes(d time.Duration) string { return fmt.Sprintf("%dm", int(d.Minutes()
 
 // excludeDiff puts the family out of the rule's query.
 func excludeDiff(p Pattern) string {
-	stem := strings.TrimSuffix(oneLine(p.Service), "*")
-	if p.system() == signoz {
-		key := "service.name"
-		if p.Labels[key] == "" && p.Labels["service"] != "" {
-			key = "service"
-		}
+	stem, key := strings.TrimSuffix(oneLine(p.Service), "*"), p.serviceLabel()
+	switch p.system() {
+	case signoz:
 		return lines("# SigNoz, rule "+p.name()+ruleID(p), "+  AND "+key+" NOT LIKE '"+strings.ReplaceAll(stem, "'", "''")+"%'")
+	case prometheus:
+		return lines("# Alertmanager", " route:", "   routes:",
+			"+  - matchers: ["+matcher("alertname", "=", p.name())+", "+matcher(key, "=~", regexp.QuoteMeta(stem)+".*")+"]", `+    receiver: "null"`)
 	}
-	return lines("# expression of "+p.name()+", in every selector", "+  service!~"+quoted(stem+".*"))
+	return lines("# query of "+p.name()+", in every selector", "+  "+key+"!~"+quoted(regexp.QuoteMeta(stem)+".*"))
+}
+
+// matcher is one of Alertmanager's, as a YAML string.
+func matcher(label, op, value string) string { return quoted(label + op + quoted(value)) }
+
+// keepDiff lets an alert stand after its end.
+func keepDiff(p Pattern, span time.Duration) string {
+	if p.system() == grafana {
+		return lines(" - title: "+quoted(p.Alert), "+  keepFiringFor: "+minutes(span))
+	}
+	return lines(" - alert: "+quoted(p.Alert), "+  keep_firing_for: "+minutes(span))
 }
 
 func muteDiff(p Pattern, hour int) string {
@@ -71,7 +88,7 @@ func muteDiff(p Pattern, hour int) string {
 	}
 	return lines("# Alertmanager", "+time_intervals:", "+- name: usual-hour",
 		fmt.Sprintf("+  time_intervals: [{times: [{start_time: \"%02d:00\", end_time: \"%s\"}]}]", hour, endOf(hour)),
-		" route:", "   routes:", "+  - matchers: ["+quoted("alertname="+fmt.Sprintf("%q", p.name()))+"]",
+		" route:", "   routes:", "+  - matchers: ["+matcher("alertname", "=", p.name())+"]",
 		"+    mute_time_intervals: [usual-hour]")
 }
 
@@ -91,7 +108,7 @@ func absentDiff(p Pattern) string {
 
 func routeDiff(p Pattern) string {
 	return lines("# Alertmanager", " route:", "   routes:",
-		"+  - matchers: ["+quoted("alertname="+fmt.Sprintf("%q", p.name()))+"]", `+    receiver: "null"`)
+		"+  - matchers: ["+matcher("alertname", "=", p.name())+"]", `+    receiver: "null"`)
 }
 
 // knownNoiseDiff hushes the pattern in our own configuration. An alert that is

@@ -33,6 +33,17 @@ func but(s []runbook.Spell, i int, change func(*runbook.Spell)) []runbook.Spell 
 func worth(s *runbook.Spell)     { s.Verdict = runbook.Real }
 func escalated(s *runbook.Spell) { s.Escalated = true }
 
+// flapping makes each third of s return twice, twenty minutes after it ended;
+// each lasts for an hour.
+func flapping(s []runbook.Spell) {
+	for i := range s {
+		s[i].Lasted = time.Hour
+		if i%3 != 0 {
+			s[i].StartedAt = s[i-1].StartedAt.Add(80 * time.Minute)
+		}
+	}
+}
+
 func latency(s []runbook.Spell) runbook.Pattern {
 	return runbook.Pattern{Alert: "High Latency", Service: "openaire-test", Cluster: "data", Env: runbook.Prod, Source: "signoz", Spells: s}
 }
@@ -149,6 +160,47 @@ func TestPropose(t *testing.T) {
 			runbook.Rule{Window: 5 * m},
 			"raise `for` from 5 to 10 minutes",
 			"would have removed 12 of 12, and none that was real", "+  for: 10m",
+		},
+		{
+			"the rules that kube-prometheus ships are known", pattern(func(p *runbook.Pattern) {
+				p.Alert, p.Source, p.GeneratorURL = "KubePodNotReady", "alertmanager", "http://prom/graph?g0.expr=x"
+			}),
+			runbook.Rule{},
+			"raise `for` from 15 to 30 minutes",
+			"would have removed 12 of 12, and none that was real", "# kube-prometheus-stack, values.yaml\n customRules:\n+  KubePodNotReady:\n+    for: 30m",
+		},
+		{
+			"what comes and goes may stand", pattern(func(p *runbook.Pattern) { prometheus(p); flapping(p.Spells) }),
+			runbook.Rule{Window: 10 * m},
+			"let it stand for 30 minutes after it ends, because it comes and goes",
+			"would have removed 8 of 12, and none that was real", " - alert: \"HighLatency\"\n+  keep_firing_for: 30m",
+		},
+		{
+			"in Grafana too", pattern(func(p *runbook.Pattern) { p.Source = "grafana"; flapping(p.Spells) }),
+			runbook.Rule{Window: 10 * m},
+			"let it stand for 30 minutes after it ends, because it comes and goes",
+			"would have removed 8 of 12, and none that was real", "+  keepFiringFor: 30m",
+		},
+		{
+			"but not over one that was real", pattern(func(p *runbook.Pattern) {
+				prometheus(p)
+				flapping(p.Spells)
+				p.Spells[4].Verdict = runbook.Real
+			}),
+			runbook.Rule{Window: 10 * m},
+			"raise the threshold, or lower the severity so that it is read in working hours", "not possible", "",
+		},
+		{
+			"a family is routed away by the label that holds it", pattern(func(p *runbook.Pattern) {
+				prometheus(p)
+				p.Service, p.Labels = "tenant-test-*", map[string]string{"job": "x", "tenant": "tenant-test-11", "a b": "tenant-test-11"}
+				for i := range p.Spells {
+					p.Spells[i].Service = fmt.Sprintf("tenant-test-%d", i)
+				}
+			}),
+			runbook.Rule{},
+			"route it for tenant-test-* to a receiver that tells nobody", "would have removed 12 of 12, and none that was real",
+			`+  - matchers: ["alertname=\"HighLatency\"", "tenant=~\"tenant-test-.*\""]`,
 		},
 		{
 			"Grafana has a pending period", pattern(func(p *runbook.Pattern) { p.Source = "grafana" }),
