@@ -127,7 +127,7 @@ func TestMachineOfAnotherUser(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	dir := t.TempDir()
-	m := doctor.Memory{Path: filepath.Join(dir, "memory.db"), Backups: filepath.Join(dir, "backups")}
+	m := &doctor.Memory{Path: filepath.Join(dir, "memory.db"), Backups: filepath.Join(dir, "backups")}
 	check(t, m.Examine(t.Context()), "integrity", doctor.OK, "none yet")
 
 	s, err := sqlite.Open(t.Context(), m.Path)
@@ -137,6 +137,9 @@ func TestMemory(t *testing.T) {
 	found := m.Examine(t.Context())
 	check(t, found, "integrity", doctor.OK, "0 incidents")
 	check(t, found, "schema", doctor.OK, "version")
+	if !m.Ready {
+		t.Error("a healthy memory is not ready")
+	}
 	check(t, found, "backup", doctor.Advice, "there is none")
 
 	os.Mkdir(m.Backups, 0o700)
@@ -160,6 +163,9 @@ func TestMemory(t *testing.T) {
 	}
 	db.Close()
 	check(t, m.Examine(t.Context()), "schema", doctor.Wrong, "version 999")
+	if m.Ready {
+		t.Error("a memory of a newer program is ready")
+	}
 	if err := os.WriteFile(m.Path, []byte(strings.Repeat("rubbish ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ type Machine struct{ State string }
 
 const machine = place("machine")
 
+// StateDirectory is what the finding about it is called.
+const StateDirectory = "state directory"
+
 // Examine looks at the state directory, its file system and its disk.
 func (m Machine) Examine(context.Context) []Finding {
 	found := []Finding{m.directory()}
@@ -39,7 +42,7 @@ func existing(path string) string {
 }
 
 func (m Machine) directory() Finding {
-	const what = "state directory"
+	const what = StateDirectory
 	info, err := os.Stat(m.State)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -19,12 +19,16 @@ import (
 type Memory struct {
 	Path    string
 	Backups string // folder of the dated copies
+
+	// Ready is set by Examine when the memory can be opened without changing
+	// it: it is whole, and its schema is that of this program.
+	Ready bool
 }
 
 const memory = place("memory")
 
 // Examine reads every page of the memory, and looks for a backup.
-func (m Memory) Examine(ctx context.Context) []Finding {
+func (m *Memory) Examine(ctx context.Context) []Finding {
 	h, err := sqlite.Examine(ctx, m.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -32,10 +36,11 @@ func (m Memory) Examine(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{memory.wrong("integrity", err.Error(), "run as the user that is on duty; if it stays, look at the disk")}
 	}
+	m.Ready = h.Err() == nil && h.Version == h.Newest
 	return []Finding{m.integrity(h), schema(h), m.backup(time.Now())}
 }
 
-func (m Memory) integrity(h sqlite.Health) Finding {
+func (m *Memory) integrity(h sqlite.Health) Finding {
 	if len(h.Damage) > 0 {
 		return memory.wrong("integrity", strings.Join(h.Damage, "; "),
 			"systemctl stop watchkeeper; watchkeeper restore the newest of "+m.Backups+` (docs/operations.md, "Restore")`)
@@ -57,7 +62,7 @@ func schema(h sqlite.Health) Finding {
 }
 
 // backup looks for a dated copy that is not too old.
-func (m Memory) backup(now time.Time) Finding {
+func (m *Memory) backup(now time.Time) Finding {
 	const fix = "install deploy/systemd/watchkeeper-backup.timer or deploy/cron/watchkeeper, or run: watchkeeper backup"
 	copies, _ := filepath.Glob(filepath.Join(m.Backups, "watchkeeper-*.db")) // the pattern is fine
 	if len(copies) == 0 {

@@ -68,12 +68,12 @@ func (p *patient) configuration() (found []doctor.Finding) {
 // can be looked at.
 func (p *patient) everything(ctx context.Context) []doctor.Finding {
 	c, dir := p.house.Config, p.house.Dir
-	memory := doctor.Memory{Path: dir.Database(), Backups: dir.Path("backups")}
+	memory := &doctor.Memory{Path: dir.Database(), Backups: dir.Path("backups")}
 	found := doctor.Run(ctx, p.programs().Examine, doctor.Machine{State: dir.String()}.Examine, p.clock().Examine, memory.Examine)
 	if p.configErr != nil {
 		return found
 	}
-	if _, err := os.Stat(dir.Database()); err == nil && unwell(found) == nil {
+	if memory.Ready && machineIsOurs(found) {
 		store, err := sqlite.Open(ctx, dir.Database())
 		if err != nil {
 			return append(found, doctor.Finding{Where: "memory", What: "open", Level: doctor.Wrong, Detail: err.Error(), Fix: "docs/operations.md"})
@@ -86,6 +86,12 @@ func (p *patient) everything(ctx context.Context) []doctor.Finding {
 		doctor.SigNoz{URL: c.SigNoz.URL, Key: c.Secrets.SigNoz}.Examine,
 		doctor.GitLab{URL: c.GitLab.URL, Token: c.Secrets.GitLab, Projects: c.GitLab.Projects}.Examine,
 	)...)
+}
+
+// machineIsOurs reports whether opening the memory leaves no file of another
+// user behind.
+func machineIsOurs(found []doctor.Finding) bool {
+	return !slices.ContainsFunc(found, func(f doctor.Finding) bool { return f.What == doctor.StateDirectory && f.Level == doctor.Wrong })
 }
 
 func (p *patient) programs() doctor.Programs {
