@@ -177,8 +177,16 @@ func (s *scene) mischief(over <-chan struct{}) {
 	f := s.slack
 	var acts []func()
 	for _, fault := range []fakeslack.Fault{
-		{LoseReply: true}, {Garble: true}, {Status: 500}, {Status: 503, Times: 2}, {Drop: true}, {Error: "internal_error"},
-		{Error: "fatal_error"}, {Delay: time.Second}, {Delay: time.Second, LoseReply: true}, {RetryAfter: 2 * time.Second},
+		{LoseReply: true},
+		{Garble: true},
+		{Status: 500},
+		{Status: 503, Times: 2},
+		{Drop: true},
+		{Error: "internal_error"},
+		{Error: "fatal_error"},
+		{Delay: time.Second},
+		{Delay: time.Second, LoseReply: true},
+		{RetryAfter: 2 * time.Second},
 	} {
 		for _, method := range []string{"chat.postMessage", "conversations.history", "conversations.replies", "conversations.open", "apps.connections.open", "auth.test"} {
 			fault.Method = method

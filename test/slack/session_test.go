@@ -114,7 +114,7 @@ func (s *session) work(n *notebook) error {
 		case r.Method == "notifications/claude/channel":
 			n.hear(r.Params.Content, r.Params.Meta)
 			time.Sleep(rand.N(thinking))
-			if words := strings.TrimPrefix(r.Params.Content, "heard-"); words != r.Params.Content {
+			if words, ok := strings.CutPrefix(r.Params.Content, "heard-"); ok {
 				id := len(asked) + 2
 				asked[id] = words
 				s.send(frame{ID: id, Method: "tools/call", Params: map[string]any{
