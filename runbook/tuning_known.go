@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func (p Pattern) window(r Rule) (span time.Duration, from string) {
 	if span, ok := shippedFor(p.Alert); ok && p.system() == prometheus {
 		return span, "The rule was not read; kube-prometheus ships it with " + minutes(span) + "."
 	}
-	return usualWindow, "The rule could not be read; its present value is taken to be " + Short(usualWindow) + "utes."
+	return usualWindow, fmt.Sprintf("The rule could not be read; its present value is taken to be %d minutes.", int(usualWindow.Minutes()))
 }
 
 // labelName is what Prometheus and SigNoz allow as the name of a label.
