@@ -142,6 +142,45 @@ func (r Request) Results() []Result {
 	return out
 }
 
+// A Use is one call of a tool in the conversation, with what came of it.
+type Use struct {
+	Tool   string
+	Input  json.RawMessage
+	Result *Result // nil until there is one
+}
+
+// Uses returns every call of a tool in the messages, oldest first.
+func (r Request) Uses() []Use {
+	var all []Use
+	at := map[string]int{}
+	for _, m := range r.body.Messages {
+		for _, p := range m.Content {
+			switch p.Type {
+			case "tool_use":
+				at[p.ID] = len(all)
+				all = append(all, Use{Tool: p.Name, Input: p.Input})
+			case "tool_result":
+				if i, ok := at[p.ToolUseID]; ok {
+					all[i].Result = &Result{Tool: all[i].Tool, Text: p.Content.text(), Error: p.IsError}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Heard returns the texts of the user's side, oldest first, without tool
+// results.
+func (r Request) Heard() []string {
+	var all []string
+	for _, m := range r.body.Messages {
+		if text := m.Content.text(); m.Role != "assistant" && text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
 func (r Request) toolOf(id string) string {
 	for _, m := range r.body.Messages {
 		for _, p := range m.Content {

@@ -221,3 +221,16 @@ func TestBadPatternIsNamed(t *testing.T) {
 		t.Errorf("error = %v, want one that names the rule", err)
 	}
 }
+
+func TestConversationIsReadCallByCall(t *testing.T) {
+	s, url := serve(t)
+	post(t, url+"/v1/messages", resultTurn)
+	r := s.Requests()[0]
+	uses := r.Uses()
+	if len(uses) != 1 || uses[0].Tool != "mcp__sre-tools__log_verdict" || uses[0].Result == nil || uses[0].Result.Text != "stored d42" {
+		t.Errorf("Uses() = %+v, want log_verdict with its result", uses)
+	}
+	if heard := r.Heard(); len(heard) != 1 || heard[0] != "go" {
+		t.Errorf("Heard() = %q, want what the user said", heard)
+	}
+}
