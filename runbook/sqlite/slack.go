@@ -191,7 +191,8 @@ func notIn(states string) string {
 const askAgainFor = 15 * time.Minute
 
 // requeueUnanswered owes session the messages of people that one before it was
-// given and left without an answer: it may have died before it read them.
+// given and left without an answer: it may have died before it read them. An
+// answer counts for everything that was said in its thread before.
 func requeueUnanswered(ctx context.Context, tx *sql.Tx, session int64, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'queued', due_at = ?1, done_at = 0 WHERE id IN (SELECT d.id FROM `+unanswered+`
 		AND d.kind = 'message' AND d.state = 'done' AND d.session_id <> ?2 AND d.created_at >= ?3 AND `+notIn(`'queued', 'sending', 'sent', 'failed'`)+`)`,

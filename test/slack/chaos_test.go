@@ -37,13 +37,13 @@ const (
 	quiet    = 100 * time.Millisecond
 )
 
-// A scene is a workspace, the sessions that work in it, and what they leave.
+// A scene is a workspace, the session that works in it, and what is left.
 type scene struct {
 	t       *testing.T
 	slack   *fakeslack.Server
 	dir     string
 	program string
-	book    notebook
+	session session
 	log     lines
 }
 
@@ -80,7 +80,7 @@ func newScene(t *testing.T) *scene {
 		f.AddUser(fakeslack.User{ID: u, Name: u[2:]})
 	}
 	s := &scene{t: t, slack: f, dir: t.TempDir(), program: program}
-	s.book.deliveries = map[string]map[string]int{}
+	s.session.deliveries = map[string]map[string]int{}
 	config := fmt.Sprintf("oncall: {slack_user: %s, second: %s}\nslack: {api_url: %s}\n", ann, ben, f.URL())
 	if err := os.WriteFile(filepath.Join(s.dir, "watchkeeper.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -88,8 +88,8 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// begin starts one life of the program with a session. end kills it, and waits
-// until the session has read what it wrote.
+// begin starts one life of the program. end kills it, and waits until the
+// session has read what it wrote.
 func (s *scene) begin() (end func()) {
 	s.t.Helper()
 	env := []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "SLACK_BOT_TOKEN=" + botToken, "SLACK_APP_TOKEN=" + appToken}
@@ -101,11 +101,11 @@ func (s *scene) begin() (end func()) {
 	killed := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := life.work(&s.book)
+		err := s.session.work(life)
 		select {
 		case <-killed:
 		default:
-			s.book.wrong("the program ended by itself: %v", err)
+			s.session.wrong("the program ended by itself: %v", err)
 		}
 	}()
 	return func() { close(killed); life.kill(); <-done }
@@ -233,12 +233,12 @@ func (s *scene) answers() map[string]int {
 // check compares what was heard and seen with what was said.
 func (s *scene) check() {
 	s.t.Helper()
-	for _, m := range s.book.mistakes {
+	for _, m := range s.session.mistakes {
 		s.t.Error(m)
 	}
 	answers, again := s.answers(), 0
 	for i := range said {
-		deliveries, times := s.book.heard(fmt.Sprintf("heard-%03d", i))
+		deliveries, times := s.session.heard(fmt.Sprintf("heard-%03d", i))
 		if deliveries != 1 {
 			s.t.Errorf("message %d of people came to the session in %d deliveries, want 1", i, deliveries)
 		}
@@ -247,9 +247,9 @@ func (s *scene) check() {
 			s.t.Errorf("answer %d is seen %d times, want once", i, n)
 		}
 	}
-	// A session that died took along what it had not answered; the next one is
-	// given that again, under the same number.
-	s.t.Logf("%d of %d messages were given to a second session", again, said)
+	// To the program a new life is a new session, which is given again what the
+	// last one did not answer, under the same number.
+	s.t.Logf("%d messages of %d came again, with the number that they had", again, said)
 	s.checkNoToken()
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,20 +56,19 @@ type received struct {
 	} `json:"result"`
 }
 
-// thinking is how long an answer takes at most, so that a session may die over
-// it.
+// thinking is how long an answer takes at most, so that the program may die
+// over it.
 const thinking = 400 * time.Millisecond
 
-// A session is the host of one life of the program: it reads what it is told,
-// and answers each message of a person in its thread.
-type session struct {
+// A life is one process of the program, with its ends in our hands.
+type life struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   io.Reader
 }
 
 // begin starts the program with its log going to log.
-func begin(program, config, state string, env []string, log io.Writer) (*session, error) {
+func begin(program, config, state string, env []string, log io.Writer) (*life, error) {
 	cmd := exec.Command(program, "--config", config, "--state", state, "--verbose")
 	cmd.Env, cmd.Stderr = env, log
 	stdin, err := cmd.StdinPipe()
@@ -79,83 +79,109 @@ func begin(program, config, state string, env []string, log io.Writer) (*session
 	if err != nil {
 		return nil, err
 	}
-	return &session{cmd, stdin, out}, cmd.Start()
+	return &life{cmd, stdin, out}, cmd.Start()
 }
 
 // kill ends the program as a crash does.
-func (s *session) kill() { _ = s.cmd.Process.Kill() } // it may be gone already
+func (l *life) kill() { _ = l.cmd.Process.Kill() } // it may be gone already
 
-func (s *session) send(f frame) {
+func (l *life) send(f frame) {
 	f.Version = "2.0"
 	text, err := json.Marshal(f)
 	if err != nil {
 		panic(err) // of our own making
 	}
-	_, _ = s.stdin.Write(append(text, '\n')) // a program that was killed reads nothing
+	_, _ = l.stdin.Write(append(text, '\n')) // a program that was killed reads nothing
 }
 
-// work talks with the program until that ends, and writes down what it heard.
-func (s *session) work(n *notebook) error {
-	s.send(frame{ID: 1, Method: "initialize", Params: map[string]any{
+// A session is the host of the program, life after life, as Claude Code is. It
+// answers each message of a person in its thread. A call that a life did not
+// answer is made again in the next one.
+type session struct {
+	mu         sync.Mutex
+	deliveries map[string]map[string]int // times by delivery, by text
+	mistakes   []string
+
+	owed  []map[string]any // arguments of reply that were not accepted yet
+	calls map[int]string   // text of a call of this life, by its number
+}
+
+// work talks with one life of the program until that ends.
+func (s *session) work(l *life) error {
+	s.calls = map[int]string{}
+	l.send(frame{ID: 1, Method: "initialize", Params: map[string]any{
 		"protocolVersion": "2025-11-25", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "test", "version": "1"},
 	}})
-	asked := map[int]string{} // what was answered, by call
-	in := bufio.NewScanner(s.out)
+	in := bufio.NewScanner(l.out)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
 		var r received
 		if err := json.Unmarshal(in.Bytes(), &r); err != nil {
-			n.wrong("the program wrote %q: %v", in.Text(), err)
+			s.wrong("the program wrote %q: %v", in.Text(), err)
 			continue
 		}
 		switch {
 		case r.ID == 1:
-			s.send(frame{Method: "notifications/initialized"})
-		case r.Method == "notifications/claude/channel":
-			n.hear(r.Params.Content, r.Params.Meta)
-			time.Sleep(rand.N(thinking))
-			if words, ok := strings.CutPrefix(r.Params.Content, "heard-"); ok {
-				id := len(asked) + 2
-				asked[id] = words
-				s.send(frame{ID: id, Method: "tools/call", Params: map[string]any{
-					"name": "reply", "arguments": map[string]any{"thread": r.Params.Meta["thread"], "text": "said-" + words},
-				}})
+			l.send(frame{Method: "notifications/initialized"})
+			for _, args := range s.owed {
+				s.reply(l, args)
 			}
+		case r.Method == "notifications/claude/channel":
+			s.hear(l, r.Params.Content, r.Params.Meta)
 		case r.Result.IsError:
-			n.wrong("reply to %s: %s", asked[r.ID], r.Result.Content[0].Text)
+			s.wrong("reply %s: %s", s.calls[r.ID], r.Result.Content[0].Text)
+		default:
+			s.owed = slices.DeleteFunc(s.owed, func(a map[string]any) bool { return a["text"] == s.calls[r.ID] })
 		}
 	}
-	return s.cmd.Wait()
+	return l.cmd.Wait()
 }
 
-// A notebook is what the sessions heard, one after the other.
-type notebook struct {
-	mu         sync.Mutex
-	deliveries map[string]map[string]int // times by delivery, by text
-	mistakes   []string
-}
-
-func (n *notebook) hear(text string, meta map[string]string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.deliveries[text] == nil {
-		n.deliveries[text] = map[string]int{}
+// hear takes an event, and answers it if it is new.
+func (s *session) hear(l *life, text string, meta map[string]string) {
+	words, ok := strings.CutPrefix(text, "heard-")
+	if !ok || s.note(text, meta["delivery"]) > 1 {
+		return
 	}
-	n.deliveries[text][meta["delivery"]]++
+	time.Sleep(rand.N(thinking))
+	args := map[string]any{"thread": meta["thread"], "text": "said-" + words}
+	s.owed = append(s.owed, args)
+	s.reply(l, args)
 }
 
-func (n *notebook) wrong(format string, args ...any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.mistakes = append(n.mistakes, fmt.Sprintf(format, args...))
+func (s *session) reply(l *life, args map[string]any) {
+	id := len(s.calls) + 2
+	s.calls[id], _ = args["text"].(string)
+	l.send(frame{ID: id, Method: "tools/call", Params: map[string]any{"name": "reply", "arguments": args}})
+}
+
+// note writes down that text came in a delivery, and returns how often it has
+// come.
+func (s *session) note(text, delivery string) (times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deliveries[text] == nil {
+		s.deliveries[text] = map[string]int{}
+	}
+	s.deliveries[text][delivery]++
+	for _, n := range s.deliveries[text] {
+		times += n
+	}
+	return times
+}
+
+func (s *session) wrong(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mistakes = append(s.mistakes, fmt.Sprintf(format, args...))
 }
 
 // heard returns in how many deliveries text came, and how often in all.
-func (n *notebook) heard(text string) (deliveries, times int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, c := range n.deliveries[text] {
-		deliveries, times = deliveries+1, times+c
+func (s *session) heard(text string) (deliveries, times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.deliveries[text] {
+		deliveries, times = deliveries+1, times+n
 	}
 	return deliveries, times
 }
