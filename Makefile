@@ -36,8 +36,9 @@ check: lint test ## Everything that must hold before a commit
 	go mod tidy -diff
 
 .PHONY: lint
-lint: $(LINTER) ## Check format and code
+lint: $(LINTER) ## Check format, code and the runbook
 	$(LINTER) run
+	go run ./cmd/watchkeeper lint
 
 .PHONY: fmt
 fmt: $(LINTER) ## Format the code

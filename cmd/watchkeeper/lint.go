@@ -23,10 +23,11 @@ func newLint(f *house.Flags) *cobra.Command {
 		Use:   "lint",
 		Short: "Check CLAUDE.md, the agents and the playbooks like code",
 		Long: "Checks the runbook of the workspace: front matter, tools and files that it names, contradictions with the\n" +
-			"policy, size, and alerts of the last 30 days that no playbook matches.",
+			"policy, size, and alerts of the last 30 days that no playbook matches. It needs neither a configuration nor a\n" +
+			"state directory, and makes none.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := open(cmd, f)
+			h, err := house.Visit(cmd.Context(), *f, f.Log(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -81,8 +82,12 @@ func offered(h *house.House) ([]lint.Tool, error) {
 	return append(append(all, hook...), talk...), err
 }
 
-// recentAlerts counts what fired in the last month, by name and service.
+// recentAlerts counts what fired in the last month, by name and service. Where
+// no memory is, nothing did.
 func recentAlerts(ctx context.Context, h *house.House) ([]lint.Alert, error) {
+	if h.Store == nil {
+		return nil, nil
+	}
 	type key struct{ name, service string }
 	seen := map[key]int{}
 	var out []lint.Alert

@@ -75,6 +75,30 @@ type House struct {
 // Open reads the configuration and opens the memory. The caller closes the
 // House.
 func Open(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
+	h, err := read(ctx, f, log)
+	if err != nil {
+		return nil, err
+	}
+	if h.Dir, err = state.Open(f.State); err != nil {
+		return nil, err
+	}
+	if h.Store, err = sqlite.Open(ctx, h.Dir.Database()); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Visit opens what is there and makes nothing: where no memory is, Store is
+// nil. The caller closes the House.
+func Visit(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
+	if _, err := os.Stat(f.State); errors.Is(err, fs.ErrNotExist) {
+		return read(ctx, f, log)
+	}
+	return Open(ctx, f, log)
+}
+
+// read reads the configuration and the playbooks.
+func read(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
 	cfg, err := config.Load(f.Config, os.LookupEnv)
 	if err != nil {
 		return nil, err
@@ -87,17 +111,14 @@ func Open(ctx context.Context, f Flags, log *slog.Logger) (*House, error) {
 		// A mistake in one playbook must not cost the night's alerts.
 		log.ErrorContext(ctx, "playbooks left out", "err", err)
 	}
-	if h.Dir, err = state.Open(f.State); err != nil {
-		return nil, err
-	}
-	if h.Store, err = sqlite.Open(ctx, h.Dir.Database()); err != nil {
-		return nil, err
-	}
 	return h, nil
 }
 
 // Close closes the memory.
 func (h *House) Close() {
+	if h.Store == nil {
+		return
+	}
 	if err := h.Store.Close(); err != nil {
 		h.Log.Error("memory not closed", "err", err)
 	}
