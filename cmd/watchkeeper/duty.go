@@ -47,13 +47,14 @@ func duty(ctx context.Context, h *house.House, f house.Flags) error {
 	}
 	defer s.Close()
 	stream := streamSink{s.supervisor, "webhook"}
-	relief := &relief{session: stream, state: s.supervisor.State, house: h}
+	relief := &relief{session: stream, state: s.supervisor.State, log: h.Log}
 	if h.Config.Session.Mode == "auto" {
 		relief.responder = triage
 	}
 	g.Go(func() error { return s.supervisor.Run(ctx) })
 	g.Go(func() error { return floor.Run(ctx) })
 	g.Go(func() error { return relief.Run(ctx) })
+	g.Go(func() error { return noteKeeper(ctx, h, s.supervisor.State) })
 	g.Go(func() error { return h.PumpWhile(ctx, floor.ours, state.Pump, "webhook", relief) })
 	g.Go(func() error {
 		return h.PumpWhile(ctx, floor.ours, state.Talk, "slack", streamSink{s.supervisor, "slack"})

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"watchkeeper/channels"
-	"watchkeeper/cmd/internal/house"
 	"watchkeeper/runbook"
 	"watchkeeper/session"
 )
@@ -28,12 +27,11 @@ type relief struct {
 	session   channels.Sink
 	responder standIn // nil: never relieved
 	state     func() session.State
-	house     *house.House
+	log       *slog.Logger
 
-	mu      sync.Mutex
-	relief  bool
-	away    time.Time // since when no session takes events; zero while one does
-	relieve string    // cause of the last relief, said once
+	mu     sync.Mutex
+	relief bool      // the responder is on duty
+	away   time.Time // since when no session takes events; zero while one does
 }
 
 // A standIn is a sink that listens while it runs.
@@ -58,7 +56,8 @@ func (r *relief) sink() channels.Sink {
 }
 
 // Run watches the session until ctx is done. The responder runs while it is on
-// duty only. People are told once when it takes over, and when it hands back.
+// duty only. The watchdog tells people that no session works; here it is only
+// logged who takes over.
 func (r *relief) Run(ctx context.Context) error {
 	if r.responder == nil {
 		return nil
@@ -74,12 +73,14 @@ func (r *relief) Run(ctx context.Context) error {
 
 // shift lets the responder work until a session is back.
 func (r *relief) shift(ctx context.Context) {
+	r.log.WarnContext(ctx, "the responder takes over", "cause", r.state().Cause)
 	working, stop := context.WithCancel(ctx)
 	var shift sync.WaitGroup
 	shift.Go(func() { _ = r.responder.Run(working) }) // it returns nil: it retries what fails
 	r.watch(ctx, false)
 	stop()
 	shift.Wait()
+	r.log.InfoContext(ctx, "the responder hands back", "session", r.session.Session())
 }
 
 // watch looks at the session until the responder is on duty, or is not, as
@@ -87,13 +88,7 @@ func (r *relief) shift(ctx context.Context) {
 func (r *relief) watch(ctx context.Context, until bool) {
 	look := time.NewTicker(reliefLook)
 	defer look.Stop()
-	for ctx.Err() == nil {
-		if text := r.look(time.Now()); text != "" {
-			r.tell(ctx, text)
-		}
-		if r.relieved() == until {
-			return
-		}
+	for ctx.Err() == nil && r.look(time.Now()) != until {
 		select {
 		case <-ctx.Done():
 		case <-look.C:
@@ -101,43 +96,22 @@ func (r *relief) watch(ctx context.Context, until bool) {
 	}
 }
 
-func (r *relief) relieved() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.relief
-}
-
-// look decides who is on duty at now, and returns what people should hear of
-// it; "" for nothing.
-func (r *relief) look(now time.Time) string {
-	st := r.state()
+// look decides who is on duty at now, and reports whether it is the responder.
+func (r *relief) look(now time.Time) bool {
+	cause := r.state().Cause
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.session.Session() != 0 {
-		r.away = time.Time{}
-		if !r.relief {
-			return ""
-		}
-		r.relief, r.relieve = false, ""
-		return "A session is back and takes over from the responder."
+		r.away, r.relief = time.Time{}, false
+		return false
 	}
 	if r.away.IsZero() {
 		r.away = now
 	}
-	if r.relief || !hopeless(st.Cause) && now.Sub(r.away) < reliefAfter {
-		return ""
+	if hopeless(cause) || now.Sub(r.away) >= reliefAfter {
+		r.relief = true
 	}
-	r.relief = true
-	cause := string(st.Cause)
-	if cause == "" {
-		cause = "it does not start"
-	}
-	if cause == r.relieve {
-		return ""
-	}
-	r.relieve = cause
-	return fmt.Sprintf("No model is on duty (%s). The responder triages alone: it dismisses what is known noise or has "+
-		"provably recovered, escalates the rest, and changes nothing. %s", cause, advice(st))
+	return r.relief
 }
 
 // hopeless reports whether no session can work until something outside
@@ -148,29 +122,4 @@ func hopeless(c session.Cause) bool {
 		return true
 	}
 	return false
-}
-
-// advice says what a person can do.
-func advice(st session.State) string {
-	switch st.Cause {
-	case session.NoCLI:
-		return "Install Claude Code, or set session.claude to its path."
-	case session.LoggedOut:
-		return "Log in again: run claude as the user of Watchkeeper and type /login."
-	case session.OutOfQuota:
-		if !st.RetryAt.IsZero() {
-			return "A session is tried again at " + st.RetryAt.UTC().Format("15:04 UTC") + "."
-		}
-		return "A session is tried again by itself."
-	}
-	return "See watchkeeper status."
-}
-
-func (r *relief) tell(ctx context.Context, text string) {
-	now := time.Now()
-	r.house.Log.WarnContext(ctx, "change of duty", "what", text)
-	err := r.house.Store.Send(ctx, runbook.Message{Key: fmt.Sprintf("relief:%d", now.UnixMilli()), Kind: "message", Text: text, CreatedAt: now})
-	if err != nil && ctx.Err() == nil {
-		r.house.Log.ErrorContext(ctx, "change of duty not told", "err", err)
-	}
 }

@@ -63,6 +63,7 @@ func newSession(h *house.House, f house.Flags, floor *floor) (keptSession, error
 	config := session.Config{
 		Command: command, Store: h.Store, Log: h.Log, Transcript: transcript, Drain: drained(h), Approver: approver{h},
 		Briefing: func(ctx context.Context) (string, error) { return briefing(ctx, h) },
+		Unheard:  unheard(h), Asking: h.Store.Asking,
 	}
 	floor.launch(&config)
 	return keptSession{transcript: transcript, supervisor: session.NewSupervisor(config)}, nil

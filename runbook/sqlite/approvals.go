@@ -68,6 +68,12 @@ func (s *Store) OpenApproval(ctx context.Context, code string) (runbook.Approval
 	return a, nil
 }
 
+// Asking reports whether a person is being asked for a permission now.
+func (s *Store) Asking(ctx context.Context) (yes bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM approvals WHERE state = 'open' AND expires_at > ?)`, ms(time.Now())).Scan(&yes)
+	return yes, explain(err)
+}
+
 // ExpiredApprovals returns the open ones whose time is over at now.
 func (s *Store) ExpiredApprovals(ctx context.Context, now time.Time) ([]runbook.Approval, error) {
 	return collect(ctx, s.read, func(r *sql.Rows) (runbook.Approval, error) { return scanApproval(r) },
