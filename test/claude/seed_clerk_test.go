@@ -30,7 +30,7 @@ func newClerk() *clerk {
 func (c *clerk) rules() []messages.Rule {
 	return []messages.Rule{
 		{Name: "dispatcher", When: messages.Match{Agent: messages.Main}, Do: c.dispatch},
-		{Name: "investigator", When: messages.Match{Agent: messages.Sub}, Do: investigate},
+		{Name: "investigator", When: messages.Match{Agent: messages.Sub}, Do: lookInto},
 	}
 }
 
@@ -48,7 +48,7 @@ var (
 	brief    = regexp.MustCompile(`Investigate delivery (d\d+)`)
 )
 
-func events(text string) []attributes {
+func taggedIn(text string) []attributes {
 	var all []attributes
 	for _, m := range tags.FindAllStringSubmatch(text, -1) {
 		a := attributes{"source": m[1], "line": m[3]}
@@ -87,7 +87,7 @@ func (c *clerk) dispatch(r messages.Request) []messages.Block {
 		out = append(out, c.report(m[2], m[1], m[3])...)
 	}
 	var fresh []attributes
-	for _, e := range events(text) {
+	for _, e := range taggedIn(text) {
 		if _, seen := c.events[e["delivery"]]; !seen {
 			c.events[e["delivery"]] = e
 			fresh = append(fresh, e)
@@ -236,7 +236,7 @@ func (c *clerk) result(r messages.Request, res messages.Result) []messages.Block
 
 // last is the latest event of a person in the conversation.
 func last(r messages.Request) (e attributes) {
-	for _, a := range events(r.Conversation()) {
+	for _, a := range taggedIn(r.Conversation()) {
 		if a["source"] == "slack" {
 			e = a
 		}
@@ -249,9 +249,9 @@ func proposal(id, decision, by string) messages.Block {
 	return messages.Call("mcp__sre-tools__tuning_proposals", map[string]any{"id": n, "decision": decision, "by": by})
 }
 
-// investigate is a turn of the investigator: history, playbook, first look,
+// lookInto is a turn of the investigator: history, playbook, first look,
 // report. The report tells what first_look said first.
-func investigate(r messages.Request) []messages.Block {
+func lookInto(r messages.Request) []messages.Block {
 	prompt := brief.FindStringSubmatch(r.Conversation())
 	if prompt == nil {
 		return nil

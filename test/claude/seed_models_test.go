@@ -16,7 +16,7 @@ func TestSeedEveryAgentHasItsModel(t *testing.T) {
 			var out []messages.Block
 			for _, name := range []string{"investigator", "verifier", "scribe"} {
 				out = append(out, messages.Call("Agent", map[string]any{
-					"subagent_type": name, "description": name, "prompt": "I ask the " + name + " about delivery " + events(r.LastText())[0]["delivery"],
+					"subagent_type": name, "description": name, "prompt": "I ask the " + name + " about delivery " + taggedIn(r.LastText())[0]["delivery"],
 				}))
 			}
 			return out

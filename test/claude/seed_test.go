@@ -106,7 +106,7 @@ func seed(t *testing.T, config string, prepare ...func(*house)) (*house, *messag
 func shown(t *testing.T, s *messages.Script, alert string) attributes {
 	t.Helper()
 	for _, r := range s.Requests() {
-		for _, e := range events(r.LastText()) {
+		for _, e := range taggedIn(r.LastText()) {
 			if e["alert"] == alert {
 				return e
 			}
