@@ -141,3 +141,7 @@ func TestCronLines(t *testing.T) {
 		t.Errorf("%d jobs, want the backup and the restart", jobs)
 	}
 }
+
+func TestWrapperIsAScript(t *testing.T) {
+	run(t, "sh", "-n", from(t, "systemd", "watchkeeper.sh"))
+}
