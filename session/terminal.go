@@ -202,11 +202,14 @@ func (t *Terminal) leave(why error) {
 	})
 }
 
-// start passes the dialogs and waits until every channel is registered.
+// start passes the dialogs and waits until every channel is registered. A CLI
+// that ends before has not taken the channels: another mode may fare better.
 func (t *Terminal) start(ctx context.Context) error {
 	guide := &guide{terminal: t, known: dialogs(t.command.Dir, t.cfg.names()), began: time.Now()}
 	for ctx.Err() == nil {
-		if err := t.look(ctx); err != nil {
+		if err := t.look(ctx); errors.Is(err, errEnded) {
+			return &Unavailable{Reason: "Claude Code ended before it registered the channels: " + err.Error(), Screen: t.Stderr()}
+		} else if err != nil {
 			return err
 		}
 		if t.isReady() {
@@ -306,13 +309,16 @@ func (t *Terminal) isReady() bool {
 	return t.seen.started && len(t.registered) == len(t.cfg.Servers)
 }
 
+// errEnded is what every error of ended is.
+var errEnded = errors.New("the process ended")
+
 // ended is the error of a process that is gone.
 func (t *Terminal) ended(ctx context.Context) error {
 	how, err := t.tmux.end(ctx)
 	if err != nil || how == "" {
-		return errors.New("the terminal is gone") // somebody has closed it
+		return fmt.Errorf("%w: somebody has closed the terminal", errEnded)
 	}
-	if screen, err := t.tmux.screen(ctx); err == nil {
+	if screen, err := t.tmux.remains(ctx); err == nil {
 		lines := words(screen)
 		for len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], "Pane is dead") {
 			lines = lines[:len(lines)-1] // tmux says so
@@ -321,5 +327,5 @@ func (t *Terminal) ended(ctx context.Context) error {
 		t.last = strings.Join(lines[max(len(lines)-tailLines, 0):], "\n")
 		t.mu.Unlock()
 	}
-	return errors.New(how)
+	return fmt.Errorf("%w: %s", errEnded, how)
 }

@@ -215,6 +215,16 @@ func TestTerminalSaysWhyThereIsNoSession(t *testing.T) {
 			t.Errorf("Run = %v, want logged out", err)
 		}
 	})
+	t.Run("a CLI that ends at once", func(t *testing.T) {
+		t.Parallel()
+		s := stage(t)
+		s.play.Set("refuse", "not in your country")
+		s.begin()
+		var u *session.Unavailable
+		if err := s.end(); !errors.As(err, &u) || !strings.Contains(u.Reason, "exit status 1") || !strings.Contains(u.Screen, "not in your country") {
+			t.Errorf("Run = %#v, want how it ended and what it said", err)
+		}
+	})
 	t.Run("a CLI that is killed", func(t *testing.T) {
 		t.Parallel()
 		s := stage(t)
@@ -223,10 +233,10 @@ func TestTerminalSaysWhyThereIsNoSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		syscall.Kill(s.PID(), syscall.SIGKILL)
-		if err := s.end(); err == nil || err.Error() != "signal 9" {
-			t.Errorf("Run = %v, want signal 9", err)
+		if err := s.end(); err == nil || err.Error() != "the process ended: signal 9" {
+			t.Errorf("Run = %v, want that it ended with signal 9", err)
 		}
-		if !strings.Contains(s.Stderr(), "? for shortcuts") {
+		if !strings.Contains(s.Stderr(), "On duty.") {
 			t.Errorf("last words = %q, want those of the screen", s.Stderr())
 		}
 	})

@@ -21,6 +21,7 @@ const tmuxConfig = `set -g remain-on-exit on
 set -g history-limit 5000
 set -g focus-events on
 set -g status-left "[watchkeeper] "
+set -g status-left-length 20
 set -g status-right "Ctrl-b d leaves; the session goes on"
 set -g status-right-length 60
 `
@@ -69,7 +70,11 @@ func (m tmux) open(ctx context.Context, dir string, argv ...string) (pid int, er
 
 // pid returns the process in the pane; an error if there is no server.
 func (m tmux) pid(ctx context.Context) (int, error) {
-	out, err := m.run(ctx, "display-message", "-p", "-t", pane, "#{pane_pid}")
+	return m.number(ctx, "#{pane_pid}")
+}
+
+func (m tmux) number(ctx context.Context, format string) (int, error) {
+	out, err := m.run(ctx, "display-message", "-p", "-t", pane, format)
 	if err != nil {
 		return 0, err
 	}
@@ -96,6 +101,12 @@ func (m tmux) end(ctx context.Context) (string, error) {
 // screen returns what the terminal shows.
 func (m tmux) screen(ctx context.Context) (string, error) {
 	return m.run(ctx, "capture-pane", "-p", "-t", pane)
+}
+
+// remains returns what a program that has ended left on the screen. tmux has
+// pushed a line of it up, to say below that the pane is dead.
+func (m tmux) remains(ctx context.Context) (string, error) {
+	return m.run(ctx, "capture-pane", "-p", "-S", "-1", "-t", pane)
 }
 
 // keys presses keys by their names, such as Enter.
@@ -126,14 +137,15 @@ func (m tmux) paste(ctx context.Context, text string) error {
 func (m tmux) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*(closeGrace+signalGrace+serverGrace))
 	defer cancel()
-	pid, err := m.pid(ctx)
+	server, err := m.number(ctx, "#{pid}")
 	if err != nil {
 		return nil // there is no server, so nothing runs in it
 	}
-	if pid > 0 {
+	if pid, err := m.pid(ctx); err == nil && pid > 0 {
 		endGroup(pid)
 	}
 	_, err = m.run(ctx, "kill-server")
+	awaitEnd(func() bool { return !alive(server) }, serverGrace) // or the next one would speak to it
 	return err
 }
 

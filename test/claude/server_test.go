@@ -9,10 +9,13 @@ import (
 
 	"watchkeeper/channels"
 	"watchkeeper/mcptool"
+	"watchkeeper/test/fakes/claude"
 )
 
-// TestMain lets the test binary play an MCP server of the session.
+// TestMain lets the test binary play an MCP server of the session, or the CLI
+// itself.
 func TestMain(m *testing.M) {
+	claude.Main()
 	if os.Getenv("CLAUDE_TEST_ROLE") != "server" {
 		os.Exit(m.Run())
 	}

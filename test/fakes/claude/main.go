@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -71,6 +72,9 @@ func (c *cli) run(args []string) error {
 	screen, err := openScreen(c.ctx)
 	if err != nil {
 		return err
+	}
+	if why := c.set("refuse"); why != "" {
+		return errors.New(why)
 	}
 	c.record(Record{Kind: "start", Text: strings.Join(args, " ")})
 	for name := range strings.SplitSeq(c.set("dialogs"), ",") {

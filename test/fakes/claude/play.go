@@ -49,7 +49,8 @@ func New(t testing.TB) *Play {
 // "dialogs" are shown at the start, comma-separated, see dialogs.go; "fail" is
 // the error code with which turns end; "verdict" is given to every alert;
 // "permission" is the tool for which every event of slack asks a permission;
-// "ask" is a question that is shown after every message. "" takes it back.
+// "ask" is a question that is shown after every message; "refuse" is why the
+// CLI ends at once. "" takes it back.
 func (p *Play) Set(name, value string) {
 	p.t.Helper()
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(value), 0o600); err != nil {
