@@ -81,8 +81,8 @@ func (w putter) canary(a runbook.Alert) (ours, fresh bool, err error) {
 		return true, false, err
 	}
 	res, err := w.tx.ExecContext(w.ctx, `
-		INSERT INTO deliveries (kind, channel, state, alert, severity, env, status, alerts, created_at, last_at, due_at)
-		VALUES (?, 'webhook', 'queued', ?, ?, ?, ?, 1, ?, ?, ?)`,
+		INSERT INTO deliveries (kind, channel, state, alert, severity, env, status, created_at, last_at, due_at)
+		VALUES (?, 'webhook', 'queued', ?, ?, ?, ?, ?, ?, ?)`,
 		runbook.EventCanary, runbook.CanaryAlert, runbook.Info, runbook.Dev, runbook.Firing, ms(w.now), ms(w.now), ms(w.now))
 	if err != nil {
 		return true, false, err
