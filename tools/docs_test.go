@@ -92,8 +92,8 @@ second call with the ` + "`confirm`" + ` token of the first, an audit entry, the
 looked at, a look at what became of it, and a second audit entry. The token holds once, for 5 minutes, for this action on
 this object as it is.
 
-The mandate is ` + "`delivery`" + `. That of an alert must be open, still fire, be about this cluster and not about three services at
-once, and the playbook of every alert in it must list the action under ` + "`allowed_actions`" + `; on production it carries one action,
+The mandate is ` + "`delivery`" + `. That of an alert must be open, still fire, be about this cluster (for a refresh, any) and not about
+three services at once, and the playbook of every alert in it must list the action under ` + "`allowed_actions`" + `; on production it carries one action,
 and the second step is a person. That of a message in which a person asks for it carries what they ask for, for one hour.
 Protected namespaces, preconditions, limits and confirmation hold for both.
 

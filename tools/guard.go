@@ -84,7 +84,7 @@ type work struct {
 	action, kind string
 	description  string
 	hint         mcptool.Hint
-	elsewhere    bool // its effect is in another namespace, which prepare checks
+	elsewhere    bool // its effect is in another namespace or cluster, which prepare checks
 
 	// prepare looks at the object and returns what would be done, or a refusal.
 	prepare func(ctx context.Context, g *guard, t target) (*deed, error)

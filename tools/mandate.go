@@ -52,7 +52,7 @@ func (o *order) mandated(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// open refuses what is no alert that goes on, or one of another cluster.
+// open refuses what is no alert that goes on, and one of another cluster.
 func (o *order) open() error {
 	d := o.delivery
 	switch {
@@ -62,8 +62,8 @@ func (o *order) open() error {
 		return refuse(decideByPerson, "%s is closed", d.ID)
 	case d.Status == runbook.Resolved:
 		return refuse("nothing; it has recovered", "the alerts of %s have ended, and what has recovered needs nothing", d.ID)
-	case d.Cluster == "" || d.Cluster == runbook.Several:
-		return nil
+	case o.elsewhere, d.Cluster == "", d.Cluster == runbook.Several:
+		return nil // Argo CD often lives in another cluster than what it deploys
 	}
 	if c, err := o.clusters.Get(d.Cluster); err != nil || c != o.cluster {
 		return refuse(decideByPerson, "%s is about cluster %s, not %s", d.ID, oneLine(d.Cluster, 80), o.cluster.Name)

@@ -146,6 +146,16 @@ func TestAWriteNeedsAMandate(t *testing.T) {
 	}
 }
 
+// Argo CD often runs in another cluster than what it deploys, and the alert is
+// about the latter.
+func TestARefreshMayBeInTheClusterOfArgoCD(t *testing.T) {
+	store := openStore(t)
+	s := startWith(t, tools.Writes(rehearsed(t), store, tools.WritesConfig{Playbooks: playbooks(t), Limits: many})...)
+	id := putAlert(t, store, with(alert("ArgoCDAppOutOfSync", "data-service", time.Now()), func(a *runbook.Alert) { a.Cluster = "platform-dev" }))
+	got := s.ok("refresh_argocd_app", prodArgs(map[string]any{"namespace": "argocd", "name": "data-service", "delivery": id, "reason": "the fix is merged and not seen"}))
+	contains(t, got, "NOTHING WAS CHANGED YET.")
+}
+
 func TestWithoutPlaybooksNothingIsAllowed(t *testing.T) {
 	store := openStore(t)
 	s := startWith(t, tools.Writes(rehearsed(t), store, tools.WritesConfig{Limits: many})...)
