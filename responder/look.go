@@ -73,16 +73,23 @@ func checked(l tools.Look) string {
 	return strings.Join(parts, "; ")
 }
 
-// ofCluster begins the gap that tells why there are no pods.
-const ofCluster = "the cluster"
+// inCluster are the sources that one API server answers, the pods first.
+var inCluster = []string{"the cluster", "the nodes", "Argo CD"}
 
+// unseen tells why there are no pods.
 func unseen(l tools.Look) string {
 	for _, gap := range l.Gaps {
-		if rest, ok := strings.CutPrefix(gap, ofCluster); ok {
-			return strings.TrimPrefix(rest, ": ")
+		if rest, ok := strings.CutPrefix(gap, inCluster[0]); ok {
+			return strings.TrimLeft(rest, ": ")
 		}
 	}
 	return "the cluster told nothing"
+}
+
+// told reports whether gap only repeats why there are no pods.
+func (l *Look) told(gap string) bool {
+	return l.Unseen != "" && strings.HasSuffix(gap, l.Unseen) &&
+		slices.ContainsFunc(inCluster, func(source string) bool { return strings.HasPrefix(gap, source) })
 }
 
 // scope reads "cart in platform-prod", "namespace shop in platform-prod" or
@@ -133,12 +140,7 @@ func (l *Look) explain(seen tools.Look) {
 		n++
 		l.Found = append(l.Found, fmt.Sprintf("%s before it began, %s: %s", runbook.Short(before.Round(time.Minute)), toldBy[c.Kind], c.Text))
 	}
-	var gaps []string
-	for _, gap := range seen.Gaps {
-		if l.Unseen == "" || !strings.HasPrefix(gap, ofCluster) {
-			gaps = append(gaps, gap)
-		}
-	}
+	gaps := slices.DeleteFunc(slices.Clone(seen.Gaps), l.told)
 	if len(gaps) > 0 {
 		l.Found = append(l.Found, "not known: "+strings.Join(gaps, "; "))
 	}

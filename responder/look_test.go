@@ -2,6 +2,7 @@ package responder_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -44,11 +45,19 @@ func newScene(began time.Time) scene {
 	return scene{hub, sig}
 }
 
+// A hung API server takes requests and answers none.
+var hung = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+
 // looker asks the sample cluster, and GitLab and SigNoz of the scene.
 func (s scene) looker(t *testing.T) responder.Looker {
 	t.Helper()
+	return s.lookerAt(t, cluster.New(time.Now()))
+}
+
+func (s scene) lookerAt(t *testing.T, api http.Handler) responder.Looker {
+	t.Helper()
 	serve := func(s *httptest.Server) string { t.Cleanup(s.Close); return s.URL }
-	sample := serve(httptest.NewServer(cluster.New(time.Now())))
+	sample := serve(httptest.NewServer(api))
 	clusters := tools.NewClusters(tools.ClusterConfig{Name: "platform-prod", Env: runbook.Prod, Config: cluster.RESTConfig(sample, "platform-prod")})
 	hub, err := tools.NewGitLab(serve(httptest.NewServer(s.hub)), secret.New(gitlab.Token), map[string]string{"cart": "shop/cart"})
 	if err != nil {
@@ -107,6 +116,12 @@ func TestWhatDidNotAnswerIsTold(t *testing.T) {
 	s.hub.Fail(&gitlab.Fault{Status: 401})
 	text := told(t, s.looker(t), a)
 	check(t, text, []string{"CrashLoopBackOff", "not known: ", "SigNoz did not answer in 2s", "GitLab (merges): "}, []string{"; GitLab;", "; SigNoz."})
+}
+
+func TestAClusterThatHangsIsToldOnce(t *testing.T) {
+	a := alert("HighErrorRate", "cart", "platform-prod", critical)
+	text := told(t, newScene(a.StartsAt).lookerAt(t, hung), a)
+	check(t, text, []string{"GitLab; SigNoz. Not the pods: did not answer in 2s.", "!412", "of requests fail"}, []string{"not known", "  did not"})
 }
 
 // An alert of SigNoz often names no cluster. The rest can be asked all the same.
