@@ -20,9 +20,6 @@ import (
 	"watchkeeper/upkeep"
 )
 
-// backupBeat is the sign of life that remembers the last backup.
-const backupBeat = "backup"
-
 func newBackup(f *house.Flags) *cobra.Command {
 	keep := 14
 	cmd := &cobra.Command{
@@ -86,7 +83,7 @@ func backup(ctx context.Context, h *house.House, path string) error {
 	}
 	size := upkeep.Bytes(uint64(info.Size())) //nolint:gosec // a size is not negative
 	h.Log.InfoContext(ctx, "memory backed up", "path", path, "size", size, "took", time.Since(start))
-	return h.Store.Beat(ctx, backupBeat, path+", "+size)
+	return h.Store.Beat(ctx, house.BackupBeat, path+", "+size)
 }
 
 // datedBackup is the name of a file that may be removed when it is old.

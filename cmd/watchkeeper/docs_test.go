@@ -1,12 +1,17 @@
 package main
 
 import (
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -79,4 +84,98 @@ func operatorsFiles(t *testing.T) []string {
 		}
 	}
 	return files
+}
+
+// TestDocumentedMetricsAreThoseOfTheProgram compares the table of
+// docs/operations.md with what a program on duty shows, in both directions.
+func TestDocumentedMetricsAreThoseOfTheProgram(t *testing.T) {
+	cmd, listen, log := startUp(t)
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	var page string
+	for range 200 {
+		res, err := http.Get("http://" + listen + "/metrics")
+		if err == nil {
+			text, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			page = string(text)
+			break
+		}
+		time.Sleep(50 * time.Millisecond) // another process starts: there is no fake time for it
+	}
+	have := unique(regexp.MustCompile(`# HELP (watchkeeper_\w+)`), page)
+	if len(have) == 0 {
+		t.Fatalf("no metrics on %s; the log:\n%s", listen, log)
+	}
+	// Counters with labels show once something was counted.
+	have = append(have, "watchkeeper_webhook_requests_total", "watchkeeper_webhook_alerts_total")
+	want := unique(regexp.MustCompile("(?m)^\\| `(watchkeeper_\\w+)"), operationsPage(t))
+	for _, name := range have {
+		if !slices.Contains(want, name) {
+			t.Errorf("docs/operations.md does not explain the metric %s", name)
+		}
+	}
+	for _, name := range want {
+		if !slices.Contains(have, name) {
+			t.Errorf("docs/operations.md explains the metric %s, which is not there", name)
+		}
+	}
+}
+
+// TestDocumentedLogLinesExist looks every message of the table up in the
+// source.
+func TestDocumentedLogLinesExist(t *testing.T) {
+	_, table, found := strings.Cut(operationsPage(t), "## Log lines")
+	if !found {
+		t.Fatal("docs/operations.md has no log lines")
+	}
+	source := sourceText(t)
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(table, -1) {
+		for _, line := range unique(regexp.MustCompile("`([^`]+)`"), row[1]) {
+			if !strings.Contains(source, strconv.Quote(line)) {
+				t.Errorf("docs/operations.md explains the log line %q, which nothing writes", line)
+			}
+		}
+	}
+}
+
+func operationsPage(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// sourceText is all Go code that is no test.
+func sourceText(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || d.Name() == ".cache"):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+// unique returns what the first group of pattern matches in text, once each.
+func unique(pattern *regexp.Regexp, text string) (out []string) {
+	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(out, m[1]) {
+			out = append(out, m[1])
+		}
+	}
+	return out
 }

@@ -56,33 +56,41 @@ func unused(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+// startUp starts the real program on duty without a model, with more in its
+// environment, and returns it with the address of its intake and its log.
+func startUp(t *testing.T, env ...string) (cmd *exec.Cmd, listen string, log *bytes.Buffer) {
+	t.Helper()
+	dir, listen := t.TempDir(), unused(t)
+	config := filepath.Join(dir, "watchkeeper.yaml")
+	if err := os.WriteFile(config, []byte("listen: "+listen+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.CommandContext(t.Context(), "watchkeeper", "up", "--mode", "responder", "--config", config, "--state", filepath.Join(dir, "var"))
+	cmd.Env = append(os.Environ(), env...)
+	log = new(bytes.Buffer)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, listen, log
+}
+
 // TestUpTellsSystemd plays systemd for the real program.
 func TestUpTellsSystemd(t *testing.T) {
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "notify")
+	socket := filepath.Join(t.TempDir(), "notify")
 	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	config := filepath.Join(dir, "watchkeeper.yaml")
-	if err := os.WriteFile(config, []byte("listen: "+unused(t)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "watchkeeper", "up", "--mode", "responder", "--config", config, "--state", filepath.Join(dir, "var"))
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=150000")
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, _, log := startUp(t, "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=150000")
 	defer cmd.Process.Kill()
 	hear := func() string {
 		ln.SetReadDeadline(time.Now().Add(20 * time.Second))
 		text := make([]byte, 100)
 		n, err := ln.Read(text)
 		if err != nil {
-			t.Fatalf("%v; the log:\n%s", err, &log)
+			t.Fatalf("%v; the log:\n%s", err, log)
 		}
 		return string(text[:n])
 	}
@@ -98,6 +106,6 @@ func TestUpTellsSystemd(t *testing.T) {
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("up ended with %v; the log:\n%s", err, &log)
+		t.Errorf("up ended with %v; the log:\n%s", err, log)
 	}
 }

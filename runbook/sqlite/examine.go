@@ -22,7 +22,7 @@ type Health struct {
 	Version   int      // of its schema; 0 if it is no memory of ours
 	Newest    int      // the version that this program writes
 	WAL       bool     // readers and the writer do not wait for each other
-	Bytes     int64    // of the file alone
+	Bytes     int64    // of its pages, in the file and in the log
 	Incidents int      // what it remembers
 	Damage    []string // lines of SQLite's own checks; empty if it is whole
 }
@@ -50,11 +50,9 @@ func Examine(ctx context.Context, path string) (Health, error) {
 		return Health{}, err
 	}
 	h := Health{Newest: newest}
-	info, err := os.Stat(path)
-	if err != nil {
+	if _, err := os.Stat(path); err != nil {
 		return h, err
 	}
-	h.Bytes = info.Size()
 	db, err := sql.Open("sqlite3", dsn(path, url.Values{"mode": {"ro"}, "_query_only": {"on"}, "_txlock": {"deferred"}, "_journal_mode": nil}))
 	if err != nil {
 		return h, err
@@ -74,6 +72,9 @@ func (h *Health) look(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	h.WAL = mode == "wal"
+	if err := db.QueryRowContext(ctx, `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`).Scan(&h.Bytes); err != nil {
+		return err
+	}
 	pages, err := lines(ctx, db, fmt.Sprintf(`PRAGMA quick_check(%d)`, maxDamages))
 	if err != nil {
 		return err
