@@ -99,10 +99,21 @@ func (r Request) AgentID() string { return r.Header.Get(agentHeader) }
 // SubAgent reports whether a sub-agent asks.
 func (r Request) SubAgent() bool { return r.AgentID() != "" }
 
-// System returns the system prompt and the system messages.
+// instructions opens the block by which the CLI hands over CLAUDE.md, in front
+// of what the user says first.
+const instructions = "<system-reminder>\nCodebase and user instructions are shown below."
+
+func (p part) instructs() bool { return strings.HasPrefix(p.Text, instructions) }
+
+// System returns the system prompt, the system messages and CLAUDE.md.
 func (r Request) System() string {
 	parts := []string{r.body.System.text()}
 	for _, m := range r.body.Messages {
+		for _, p := range m.Content {
+			if p.instructs() {
+				parts = append(parts, p.Text)
+			}
+		}
 		if m.Role == "system" {
 			parts = append(parts, m.Content.text())
 		}
@@ -114,6 +125,9 @@ func (r Request) System() string {
 // said while the model was at work.
 const midTurn = "The user sent a new message while you were working:"
 
+// said reports whether the user's side said m.
+func (m message) said() bool { return m.Role == "user" || strings.HasPrefix(m.Content.text(), midTurn) }
+
 // lastTurn is what the user side said after the model's last turn.
 func (r Request) lastTurn() content {
 	var turn content
@@ -121,8 +135,8 @@ func (r Request) lastTurn() content {
 		if m.Role == "assistant" {
 			break
 		}
-		if m.Role == "user" || strings.HasPrefix(m.Content.text(), midTurn) {
-			turn = append(slices.Clone(m.Content), turn...)
+		if m.said() {
+			turn = append(slices.DeleteFunc(slices.Clone(m.Content), part.instructs), turn...)
 		}
 	}
 	return turn
@@ -169,12 +183,12 @@ func (r Request) Uses() []Use {
 	return all
 }
 
-// Heard returns the texts of the user's side, oldest first, without tool
-// results.
+// Heard returns what the user's side said, oldest first, without tool results
+// and without what the CLI tells as the system.
 func (r Request) Heard() []string {
 	var all []string
 	for _, m := range r.body.Messages {
-		if text := m.Content.text(); m.Role != "assistant" && text != "" {
+		if text := m.Content.text(); text != "" && m.said() {
 			all = append(all, text)
 		}
 	}
@@ -228,6 +242,9 @@ func (r Request) Conversation() string {
 
 func write(b *strings.Builder, c content) {
 	for _, p := range c {
+		if p.instructs() {
+			continue
+		}
 		b.WriteString(p.Text)
 		b.Write(p.Input)
 		write(b, p.Content)
@@ -236,5 +253,5 @@ func write(b *strings.Builder, c content) {
 }
 
 // Tokens estimates the size of the messages, at four bytes a token; the system
-// prompt and the tools do not grow and are not counted.
+// prompt, CLAUDE.md and the tools do not grow and are not counted.
 func (r Request) Tokens() int { return len(r.Conversation()) / 4 }

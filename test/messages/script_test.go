@@ -233,4 +233,8 @@ func TestConversationIsReadCallByCall(t *testing.T) {
 	if heard := r.Heard(); len(heard) != 1 || heard[0] != "go" {
 		t.Errorf("Heard() = %q, want what the user said", heard)
 	}
+	post(t, url+"/v1/messages", channelTurn)
+	if heard := s.Requests()[1].Heard(); len(heard) != 1 || !strings.Contains(heard[0], "d42") {
+		t.Errorf("Heard() = %q, want the event and no system message", heard)
+	}
 }
