@@ -71,11 +71,6 @@ func (h *house) pushedBy(program string) {
 	})
 }
 
-// named returns the body of a firing alert called name.
-func named(t *testing.T, name string) string {
-	return strings.ReplaceAll(payload(t), crashLoop, name)
-}
-
 // reached are the names of the alerts that reached a CLI, in order.
 func reached(p *claude.Play) []string {
 	var all []string
@@ -200,7 +195,8 @@ func TestQuotaThatIsGoneInChannelsModeIsRelieved(t *testing.T) {
 	p := claude.New(t)
 	p.Set("fail", "rate_limit")
 	h := newHouse(t, "http://127.0.0.1:1", "", inChannels(p, "auto"))
-	h.poll("relief by the responder", func() bool { return strings.Contains(h.log.String(), `msg="the responder takes over" cause=out_of_quota`) })
+	const relief = `msg="the responder takes over" cause=out_of_quota`
+	h.poll("relief by the responder", func() bool { return strings.Contains(h.log.String(), relief) })
 	if who := h.status().Parts["pump"]; who == nil || who.Program != "watchkeeper" {
 		t.Errorf("the pump is hosted by %+v, want watchkeeper", who)
 	}
