@@ -11,13 +11,13 @@ package gitlab
 import (
 	"cmp"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"watchkeeper/test/fakes/fault"
 )
 
 // Token is the only one that is accepted.
@@ -69,45 +69,22 @@ type Project struct {
 }
 
 // A Fault is what happens instead of an answer.
-type Fault struct {
-	Status int           // with a message as GitLab writes it
-	HTML   bool          // a web page with Status, or 200
-	Body   string        // this body with Status, or 200
-	Delay  time.Duration // before any answer
-	Hang   bool          // no answer until the client gives up
-	Times  int           // for so many requests; 0 is for all
-}
+type Fault = fault.Fault
 
 // A Server is the fake. Its fields may be changed before it is used.
 type Server struct {
 	Projects map[string]*Project // by path
 	Old      bool                // before 17.2: merge requests cannot be ordered by merged_at
 
-	mu    sync.Mutex
-	fault *Fault
-	asked []string
+	fault.Log // of requests, as "GET /api/v4/…?…"
 }
 
 // New returns a server without projects.
 func New() *Server { return &Server{Projects: map[string]*Project{}} }
 
-// Fail makes every request end in f, until it is called again; nil heals it.
-func (s *Server) Fail(f *Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fault = f
-}
-
-// Asked returns the requests so far, as "GET /api/v4/…?…".
-func (s *Server) Asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.asked)
-}
-
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.fails(w, r) {
+	if s.Fails(w, r, voice) {
 		return
 	}
 	if r.Header.Get("PRIVATE-TOKEN") != Token && r.Header.Get("Authorization") != "Bearer "+Token {
@@ -129,58 +106,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fails notes the request and plays the fault that is set.
-func (s *Server) fails(w http.ResponseWriter, r *http.Request) bool {
-	s.mu.Lock()
-	s.asked = append(s.asked, r.Method+" "+r.URL.RequestURI())
-	f := s.fault
-	if f != nil && f.Times > 0 {
-		left := *f
-		if left.Times--; left.Times == 0 {
-			s.fault = nil
-		} else {
-			s.fault = &left
-		}
-	}
-	s.mu.Unlock()
-	return f != nil && f.play(w, r)
-}
-
-// play reports whether it answered.
-func (f *Fault) play(w http.ResponseWriter, r *http.Request) bool {
-	// The end of a client is seen only once its body was read.
-	_, _ = io.Copy(io.Discard, r.Body)
-	wait := f.Delay
-	if f.Hang {
-		wait = time.Hour
-	}
-	if wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-r.Context().Done():
-			return true
-		case <-t.C:
-		}
-	}
-	switch {
-	case f.HTML:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
-		_, _ = w.Write([]byte("<!DOCTYPE html><html><body>Sign in</body></html>"))
-	case f.Body != "":
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
-		_, _ = w.Write([]byte(f.Body))
-	case f.Status >= 300 && f.Status < 400:
-		w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
-		w.WriteHeader(f.Status)
-	case f.Status != 0:
-		refuse(w, f.Status, strconv.Itoa(f.Status)+" "+http.StatusText(f.Status))
-	default:
-		return false
-	}
-	return true
+// voice is how GitLab speaks of a fault.
+var voice = fault.Voice{
+	Page: "<!DOCTYPE html><html><body>Sign in</body></html>",
+	Refuse: func(w http.ResponseWriter, status int) {
+		refuse(w, status, strconv.Itoa(status)+" "+http.StatusText(status))
+	},
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

@@ -98,7 +98,7 @@ func (s *Server) run(in request) ([]any, error) {
 func (s *Server) one(in request, q spec) (any, error) {
 	match := func(func(string) (any, bool)) bool { return true }
 	if q.Filter != nil {
-		s.note(q.Filter.Expression)
+		s.Note(q.Filter.Expression)
 		var err error
 		if match, err = parseFilter(q.Filter.Expression); err != nil {
 			return nil, err

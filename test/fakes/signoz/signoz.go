@@ -8,15 +8,14 @@
 package signoz
 
 import (
-	"cmp"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"watchkeeper/test/fakes/fault"
 )
 
 // Key is the only one that is accepted.
@@ -42,13 +41,7 @@ type Point struct {
 }
 
 // A Fault is what happens instead of an answer.
-type Fault struct {
-	Status int           // with an error as SigNoz writes it
-	HTML   bool          // a web page with Status, or 200
-	Body   string        // this body with Status, or 200
-	Delay  time.Duration // before any answer
-	Hang   bool          // no answer until the client gives up
-}
+type Fault = fault.Fault
 
 // A Server is the fake. Its fields may be changed before it is used.
 type Server struct {
@@ -58,35 +51,12 @@ type Server struct {
 	History     map[string][]map[string]any // by rule
 	Old         bool                        // only /api/v1 for rules
 
-	mu    sync.Mutex
-	fault *Fault
-	asked []string
-}
-
-// Fail makes every request end in f, until it is called again; nil heals it.
-func (s *Server) Fail(f *Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fault = f
-}
-
-// Asked returns the filter expressions and paths that were asked so far.
-func (s *Server) Asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.asked)
-}
-
-func (s *Server) note(what string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = append(s.asked, what)
-	return s.fault
+	fault.Log // of requests, as "GET /api/v2/…?…", and of filter expressions
 }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f := s.note(r.Method + " " + r.URL.RequestURI()); f != nil && f.play(w, r) {
+	if s.Fails(w, r, voice) {
 		return
 	}
 	if r.Header.Get("SIGNOZ-API-KEY") != Key {
@@ -100,46 +70,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(rest, "rules") && version == map[bool]string{false: "v2", true: "v1"}[s.Old]:
 		s.rules(w, r, strings.Trim(strings.TrimPrefix(rest, "rules"), "/"))
 	default:
-		page(w, http.StatusOK)
+		ui(w)
 	}
 }
 
-// play reports whether it answered.
-func (f *Fault) play(w http.ResponseWriter, r *http.Request) bool {
-	// The end of a client is seen only once its body was read.
-	_, _ = io.Copy(io.Discard, r.Body)
-	wait := f.Delay
-	if f.Hang {
-		wait = time.Hour
-	}
-	if wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-r.Context().Done():
-			return true
-		case <-t.C:
-		}
-	}
-	switch {
-	case f.HTML:
-		page(w, cmp.Or(f.Status, http.StatusOK))
-	case f.Body != "":
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
-		_, _ = w.Write([]byte(f.Body))
-	case f.Status != 0:
-		refuse(w, f.Status, "some_code", http.StatusText(f.Status))
-	default:
-		return false
-	}
-	return true
+const page = "<!doctype html><html><head><title>SigNoz</title></head></html>"
+
+// voice is how SigNoz speaks of a fault.
+var voice = fault.Voice{
+	Page:   page,
+	Refuse: func(w http.ResponseWriter, status int) { refuse(w, status, "some_code", http.StatusText(status)) },
 }
 
-func page(w http.ResponseWriter, status int) {
+// ui answers with the page of the UI, as for every unknown path.
+func ui(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte("<!doctype html><html><head><title>SigNoz</title></head></html>"))
+	_, _ = w.Write([]byte(page))
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
@@ -171,7 +117,7 @@ func (s *Server) rules(w http.ResponseWriter, r *http.Request, rest string) {
 	case rest == "history/timeline" && (r.Method == http.MethodPost) == s.Old:
 		s.timeline(w, r, id)
 	default:
-		page(w, http.StatusOK)
+		ui(w)
 	}
 }
 
