@@ -69,19 +69,26 @@ func (k *Keeper) due(ctx context.Context) (time.Time, error) {
 
 // prune forgets what is old, and returns how long to wait for the next time.
 func (k *Keeper) prune(ctx context.Context, now time.Time) time.Duration {
-	done, err := k.Memory.Prune(ctx, sqlite.Retention{Raw: now.Add(-k.Raw), Incidents: now.Add(-k.Incidents)})
-	detail := told(done)
-	if err == nil {
-		err = k.Memory.Beat(ctx, BeatName, detail)
-	}
+	forgot, err := k.Prune(ctx, now)
 	if err != nil {
 		if ctx.Err() == nil {
-			k.Log.ErrorContext(ctx, "memory not pruned", "err", err, "before_that", detail)
+			k.Log.ErrorContext(ctx, "memory not pruned", "err", err, "before_that", forgot)
 		}
 		return pruneAgain
 	}
-	k.Log.InfoContext(ctx, "memory pruned", "forgot", detail, "took", time.Since(now))
+	k.Log.InfoContext(ctx, "memory pruned", "forgot", forgot, "took", time.Since(now))
 	return pruneEvery
+}
+
+// Prune has the memory forget what is old at now, and returns in words what
+// that was; with an error, what it was before. Several may run at once.
+func (k *Keeper) Prune(ctx context.Context, now time.Time) (forgot string, err error) {
+	done, err := k.Memory.Prune(ctx, sqlite.Retention{Raw: now.Add(-k.Raw), Incidents: now.Add(-k.Incidents)})
+	forgot = told(done)
+	if err == nil {
+		err = k.Memory.Beat(ctx, BeatName, forgot)
+	}
+	return forgot, err
 }
 
 func told(done []sqlite.Pruned) string {

@@ -25,7 +25,8 @@ func newInit() *cobra.Command {
 		Use:   "init DIR",
 		Short: "Make a workspace: runbook, playbooks, agents, settings, configuration",
 		Long: "Writes the built-in workspace to DIR. A file that is there already is never changed: what differs from the\n" +
-			"built-in version is named, and --beside puts that version next to it as NAME.new, to compare after an upgrade.",
+			"built-in version is named, and --beside puts that version next to it as NAME.new, to compare after an upgrade.\n" +
+			"The exit code is 0 when the workspace is complete, with or without files that were kept.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])

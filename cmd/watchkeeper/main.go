@@ -36,7 +36,7 @@ func newRoot() *cobra.Command {
 	var f house.Flags
 	house.AddFlags(root, &f)
 	root.AddCommand(newUp(&f), newAttach(&f), newRestart(&f), newNote(), newStatus(&f), newHistory(&f), newBriefing(&f), newLint(&f), newDoctor(&f), newHook(&f), newDemo(),
-		newInit(), newBackup(&f), newRestore(&f))
+		newInit(), newBackup(&f), newRestore(&f), newPrune(&f))
 	return root
 }
 

@@ -204,6 +204,24 @@ func TestPruneStopsAndGoesOn(t *testing.T) {
 	}
 }
 
+// past is what the memory answers about an alert and about the last week. It
+// is asked as of now whenever it is asked.
+func past(tb testing.TB, s *sqlite.Store, now time.Time) (p struct {
+	History  runbook.History
+	Briefing runbook.Briefing
+},
+) {
+	tb.Helper()
+	var err error
+	if p.History, err = s.History(tb.Context(), "Alert 7", "service-7", "cluster-2", now, 0); err != nil {
+		tb.Fatal(err)
+	}
+	if p.Briefing, err = s.Briefing(tb.Context(), now, 7); err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
 // BenchmarkPruneMillion forgets most of a million alerts while others are
 // stored, and reports the longest that one of them had to wait.
 func BenchmarkPruneMillion(b *testing.B) {
@@ -211,6 +229,7 @@ func BenchmarkPruneMillion(b *testing.B) {
 		b.StopTimer()
 		s := full(b)
 		now := time.Now()
+		before := past(b, s, now)
 		ctx, cancel := context.WithCancel(b.Context())
 		worst := make(chan time.Duration)
 		var n atomic.Int64
@@ -231,6 +250,10 @@ func BenchmarkPruneMillion(b *testing.B) {
 		cancel()
 		if err != nil || len(done) == 0 {
 			b.Fatalf("Prune = %v, %v; want rows forgotten", done, err)
+		}
+		b.StopTimer()
+		if diff := cmp.Diff(before, past(b, s, now)); diff != "" {
+			b.Errorf("history or briefing changed (-before +after):\n%s", diff)
 		}
 		b.ReportMetric(float64((<-worst).Milliseconds()), "worst-put-ms")
 		b.ReportMetric(float64(done[0].Rows), "rows")
