@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,8 +56,10 @@ type status struct {
 	LastEvent   *time.Time         `json:"last_event"`
 	Escalations []escalationStatus `json:"escalations"` // open and snoozed
 	Unsent      int                `json:"unsent_messages"`
+	Troubles    []troubleStatus    `json:"troubles"` // of the watch itself, open
+	Canary      *canaryStatus      `json:"canary"`   // the newest one; null before the first
 	Clusters    []string           `json:"clusters"`
-	Beats       map[string]beat    `json:"beats"`
+	Beats       map[string]beat    `json:"beats"` // signs of life; sender:NAME and heartbeat:CLUSTER are those from outside
 }
 
 type holder struct {
@@ -85,6 +84,18 @@ type escalationStatus struct {
 	Nags     int                     `json:"nags"`
 }
 
+type troubleStatus struct {
+	Key        string    `json:"key"`
+	Since      time.Time `json:"since"`
+	Escalation int64     `json:"escalation"`
+}
+
+type canaryStatus struct {
+	SentAt  time.Time `json:"sent_at"`
+	State   string    `json:"state"`   // flying, back or lost
+	Seconds float64   `json:"seconds"` // on its way; 0 unless it is back
+}
+
 type beat struct {
 	At     time.Time `json:"at"`
 	Detail string    `json:"detail"`
@@ -94,7 +105,7 @@ func gatherStatus(ctx context.Context, h *house.House) (status, error) {
 	s := status{
 		Version: house.Version, StateDir: h.Dir.String(), Listen: h.Config.Listen, Parts: map[string]*holder{},
 		Queue: map[string]int{}, Escalations: []escalationStatus{}, Clusters: slices.Sorted(maps.Keys(h.Config.Clusters)),
-		Beats: map[string]beat{},
+		Beats: map[string]beat{}, Troubles: []troubleStatus{},
 	}
 	for _, p := range state.Parts() {
 		s.Parts[string(p)] = nil
@@ -102,7 +113,7 @@ func gatherStatus(ctx context.Context, h *house.House) (status, error) {
 			s.Parts[string(p)] = &holder{who.PID, who.Program}
 		}
 	}
-	return s, errors.Join(s.session(ctx, h), s.events(ctx, h), s.people(ctx, h))
+	return s, errors.Join(s.session(ctx, h), s.events(ctx, h), s.people(ctx, h), s.watch(ctx, h))
 }
 
 func (s *status) session(ctx context.Context, h *house.House) error {
@@ -132,6 +143,25 @@ func (s *status) people(ctx context.Context, h *house.House) error {
 	}
 	unsent, err2 := h.Store.Outbox(ctx, time.Now().Add(time.Hour))
 	s.Unsent = len(unsent)
+	return errors.Join(err, err2)
+}
+
+// watch is what the watchdog sees.
+func (s *status) watch(ctx context.Context, h *house.House) error {
+	open, err := h.Store.Troubles(ctx)
+	for _, t := range open {
+		s.Troubles = append(s.Troubles, troubleStatus{t.Key, t.Since, t.Escalation})
+	}
+	all, err2 := h.Store.Canaries(ctx, 1)
+	for _, c := range all {
+		s.Canary = &canaryStatus{SentAt: c.SentAt, State: "flying"}
+		switch {
+		case !c.LostAt.IsZero():
+			s.Canary.State = "lost"
+		case !c.DecidedAt.IsZero():
+			s.Canary.State, s.Canary.Seconds = "back", c.DecidedAt.Sub(c.SentAt).Seconds()
+		}
+	}
 	beats, err3 := h.Store.Beats(ctx)
 	for _, b := range beats {
 		s.Beats[b.Name] = beat{b.At, b.Detail}
@@ -144,43 +174,4 @@ func unlessZero(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// print writes the one screen for people.
-func (s status) print(w io.Writer, now time.Time) error {
-	tab := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	ago := func(t time.Time) string { return runbook.Short(now.Sub(t)) + " ago" }
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(tab, "%s\t%s\n", name, fmt.Sprintf(format, args...))
-	}
-
-	line("state", "%s", s.StateDir)
-	for _, p := range state.Parts() {
-		if who := s.Parts[string(p)]; who != nil {
-			line(string(p), "%s (pid %d)", who.Program, who.PID)
-		} else {
-			line(string(p), "nobody")
-		}
-	}
-	switch v := s.Session; {
-	case v == nil:
-		line("last session", "none yet")
-	case v.EndedAt != nil:
-		line("last session", "#%d %s, ended %s: %s", v.ID, v.Mode, ago(*v.EndedAt), v.Reason)
-	default:
-		line("last session", "#%d %s, pid %d, since %s", v.ID, v.Mode, v.PID, ago(v.StartedAt))
-	}
-	line("events", "%d queued, %d pushed, %d claimed", s.Queue["queued"], s.Queue["pushed"], s.Queue["claimed"])
-	if s.LastEvent != nil {
-		line("last alert", "%s", ago(*s.LastEvent))
-	}
-	line("messages", "%d unsent", s.Unsent)
-	line("clusters", "%s", strings.Join(s.Clusters, ", "))
-	for _, name := range slices.Sorted(maps.Keys(s.Beats)) {
-		line("beat "+name, "%s: %s", ago(s.Beats[name].At), plain(s.Beats[name].Detail))
-	}
-	for _, e := range s.Escalations {
-		line(fmt.Sprintf("escalation %d", e.ID), "%s, opened %s, %d nags: %s", e.State, ago(e.OpenedAt), e.Nags, plain(e.Title))
-	}
-	return tab.Flush()
 }

@@ -14,7 +14,7 @@ const (
 	HeartbeatSign = "heartbeat:" // and the cluster: its heartbeat alert came
 	SessionSign   = "session"    // the model works; its detail is for people
 	KeeperSign    = "keeper"     // somebody keeps the session; its detail begins with the phase and the cause
-	watchdogSign  = "watchdog"   // somebody watches; its detail is since when
+	WatchdogSign  = "watchdog"   // somebody watches; its detail is since when
 )
 
 // heardEvery bounds how often the same sign is written: a flood of alerts is
@@ -63,7 +63,7 @@ func (s *Store) Watching(ctx context.Context, now time.Time, gap time.Duration) 
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		var last int64
 		var began string
-		err := tx.QueryRowContext(ctx, `SELECT at, detail FROM beats WHERE name = ?`, watchdogSign).Scan(&last, &began)
+		err := tx.QueryRowContext(ctx, `SELECT at, detail FROM beats WHERE name = ?`, WatchdogSign).Scan(&last, &began)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *Store) Watching(ctx context.Context, now time.Time, gap time.Duration) 
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO beats (name, at, detail) VALUES (?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail`,
-			watchdogSign, ms(now), since.UTC().Format(time.RFC3339Nano))
+			WatchdogSign, ms(now), since.UTC().Format(time.RFC3339Nano))
 		return err
 	})
 	return since, err
