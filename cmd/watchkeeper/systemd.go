@@ -13,6 +13,7 @@ import (
 
 	"watchkeeper/channels/webhook"
 	"watchkeeper/cmd/internal/house"
+	"watchkeeper/runbook/sqlite"
 	"watchkeeper/state"
 )
 
@@ -37,7 +38,8 @@ func tellSystemd(ctx context.Context, h *house.House) error {
 		return fmt.Errorf("tell systemd (NOTIFY_SOCKET): %w", err)
 	}
 	defer conn.Close()
-	p := pulse{to: conn, every: pulseEvery(os.Getenv("WATCHDOG_USEC")), alive: func(ctx context.Context) error { return alive(ctx, h) }}
+	start := time.Now()
+	p := pulse{to: conn, every: pulseEvery(os.Getenv("WATCHDOG_USEC")), alive: func(ctx context.Context) error { return alive(ctx, h, start) }}
 	p.run(ctx, func(err error) { h.Log.WarnContext(ctx, "no sign of life to systemd", "err", err) })
 	return nil
 }
@@ -95,11 +97,21 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// alive reports whether this process does its work: the memory takes writes,
-// and the intake, if it is ours, answers.
-func alive(ctx context.Context, h *house.House) error {
+// lookedWithin is how old the last look of the watchdog may be: it looks every
+// 15 seconds, and the watch over everything else hangs on it.
+const lookedWithin = 3 * time.Minute
+
+// alive reports whether this process, which started at start, does its work: the
+// memory takes writes, and of what is ours the intake answers and the watchdog
+// looks.
+func alive(ctx context.Context, h *house.House, start time.Time) error {
 	if err := h.Ping(ctx); err != nil {
 		return fmt.Errorf("memory: %w", err)
+	}
+	if who, held := h.Dir.Holder(state.Watchdog); held && who.PID == os.Getpid() && time.Since(start) > lookedWithin {
+		if err := looked(ctx, h); err != nil {
+			return err
+		}
 	}
 	who, held := h.Dir.Holder(state.Intake)
 	switch {
@@ -109,6 +121,20 @@ func alive(ctx context.Context, h *house.House) error {
 		return nil // standing by
 	}
 	return answers(ctx, h.Config.Listen)
+}
+
+// looked reports whether the watchdog has looked lately.
+func looked(ctx context.Context, h *house.House) error {
+	beats, err := h.Store.Beats(ctx)
+	if err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	for _, b := range beats {
+		if b.Name == sqlite.WatchdogSign && time.Since(b.At) < lookedWithin {
+			return nil
+		}
+	}
+	return fmt.Errorf("the watchdog has not looked for %s", lookedWithin)
 }
 
 // answers asks the intake on listen for its health.

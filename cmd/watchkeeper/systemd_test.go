@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"watchkeeper/cmd/internal/house"
+	"watchkeeper/state"
 )
 
 func TestPulseLeavesOutWhatIsNotEarned(t *testing.T) {
@@ -107,5 +111,60 @@ func TestUpTellsSystemd(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("up ended with %v; the log:\n%s", err, log)
+	}
+}
+
+func TestAliveIsWhatDoesItsWork(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "watchkeeper.yaml")
+	if err := os.WriteFile(config, []byte("listen: "+unused(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := house.Open(t.Context(), house.Flags{Config: config, State: filepath.Join(dir, "var")}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	expect := func(start time.Time, want string) {
+		t.Helper()
+		err := alive(t.Context(), h, start)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("alive = %v, want %q", err, want)
+		}
+	}
+	old := time.Now().Add(-time.Hour)
+	expect(old, "nobody hosts the intake")
+
+	watchdog, err := h.Dir.TryLock(state.Watchdog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watchdog.Release()
+	expect(old, "the watchdog has not looked")
+	if _, err := h.Store.Watching(t.Context(), time.Now(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	intake, err := h.Dir.TryLock(state.Intake)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(old, "connection refused") // hosted, and deaf
+	if err := intake.Release(); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Intake(ctx) }()
+	for range 100 {
+		if err = alive(t.Context(), h, old); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond) // of real time: a listener opens
+	}
+	expect(old, "")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
