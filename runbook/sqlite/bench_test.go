@@ -103,4 +103,12 @@ func BenchmarkMillion(b *testing.B) {
 			}
 		}
 	})
+	b.Run("NoisePatterns", func(b *testing.B) {
+		for b.Loop() {
+			ps, err := s.NoisePatterns(b.Context(), now, 7)
+			if err != nil || len(ps) == 0 {
+				b.Fatalf("%d patterns, %v; want some", len(ps), err)
+			}
+		}
+	})
 }
