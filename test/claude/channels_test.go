@@ -220,16 +220,8 @@ func TestEndOfDutyEndsTheTerminal(t *testing.T) {
 // attached shows what watchkeeper attach shows, in a terminal of its own.
 func (h *house) attached(args ...string) tmux {
 	h.t.Helper()
-	w := tmux{h.t, filepath.Join(h.t.TempDir(), "outer.sock")}
-	argv := append([]string{"-u", "-S", w.socket, "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "51", "--", binary(h.t, "watchkeeper"),
-		"attach", "--config", filepath.Join(h.dir, "watchkeeper.yaml"), "--state", h.state}, args...)
-	cmd := exec.Command("tmux", argv...)
-	cmd.Env = append(slices.Clone(h.env), "TERM=xterm-256color")
-	h.t.Cleanup(w.close)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		h.t.Fatalf("tmux: %v: %s", err, out)
-	}
-	return w
+	attach := []string{binary(h.t, "watchkeeper"), "attach", "--config", filepath.Join(h.dir, "watchkeeper.yaml"), "--state", h.state}
+	return inTerminal(h.t, h.dir, append(slices.Clone(h.env), "TERM=xterm-256color"), append(attach, args...)...)
 }
 
 func TestAttachShowsTheTerminal(t *testing.T) {

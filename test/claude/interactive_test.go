@@ -22,22 +22,26 @@ type tmux struct {
 // terminal and the debug file.
 func interactive(t *testing.T, dir, config string, env []string, flags ...string) (tmux, string) {
 	t.Helper()
+	debug := filepath.Join(t.TempDir(), "debug.log")
+	args := []string{cli(t), "--mcp-config", config, "--strict-mcp-config", "--permission-mode", "manual", "--debug-file", debug}
+	return inTerminal(t, dir, env, append(args, flags...)...), debug
+}
+
+// inTerminal starts a program in a terminal.
+func inTerminal(t *testing.T, dir string, env []string, argv ...string) tmux {
+	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
 		missing(t, "no tmux: %v", err)
 	}
 	w := tmux{t, filepath.Join(t.TempDir(), "tmux.sock")}
-	debug := filepath.Join(t.TempDir(), "debug.log")
-	args := append([]string{
-		"-S", w.socket, "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", "-c", dir, "--",
-		cli(t), "--mcp-config", config, "--strict-mcp-config", "--permission-mode", "manual", "--debug-file", debug,
-	}, flags...)
-	cmd := exec.Command("tmux", args...)
+	args := []string{"-u", "-S", w.socket, "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "51", "-c", dir, "--"}
+	cmd := exec.Command("tmux", append(args, argv...)...)
 	cmd.Env = env
 	t.Cleanup(w.close)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("tmux: %v: %s", err, out)
 	}
-	return w, debug
+	return w
 }
 
 func (w tmux) run(args ...string) string {

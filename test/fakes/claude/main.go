@@ -87,6 +87,7 @@ func (c *cli) run(args []string) error {
 			return err
 		}
 	}
+	c.record(Record{Kind: "ready"})
 	c.hook("SessionStart", map[string]any{"source": "startup", "model": "fake"})
 	go screen.prompts(c.typed)
 	for do := range c.work {

@@ -22,7 +22,7 @@ type Play struct {
 
 // A Record is something that a playing CLI did.
 type Record struct {
-	Kind   string            `json:"kind"` // start, answered, prompt, event, tool, permission
+	Kind   string            `json:"kind"` // start, answered, ready, prompt, event, tool, permission
 	PID    int               `json:"pid"`
 	Server string            `json:"server,omitempty"`
 	Text   string            `json:"text,omitempty"` // prompt, content, the answer, the result of a tool

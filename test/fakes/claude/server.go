@@ -45,7 +45,7 @@ func (c *cli) start(name, news string) error {
 		c.register(name, news, true)
 		return nil
 	}
-	cmd := exec.CommandContext(c.ctx, e.Command, e.Args...)
+	cmd := exec.CommandContext(c.ctx, os.ExpandEnv(e.Command), e.Args...)
 	cmd.Env = os.Environ()
 	for k, v := range e.Env {
 		cmd.Env = append(cmd.Env, k+"="+os.ExpandEnv(v))
