@@ -28,7 +28,7 @@ type Pruned struct {
 // How Prune keeps out of the way of the intake: a transaction takes some
 // milliseconds, and between two of them everybody else has the memory.
 const (
-	pruneBatch = 500
+	pruneBatch = 200
 	prunePause = 20 * time.Millisecond
 )
 
@@ -93,6 +93,7 @@ func sweeps() []sweeping {
 		{what: "permissions asked for", table: "approvals", raw: true, old: `asked_at < ?1 AND state <> 'open'`},
 		{what: "canaries", table: "canaries", raw: true, old: `sent_at < ?1 AND (decided_at > 0 OR lost_at > 0)`},
 		{what: "events of canaries", table: "deliveries", raw: true, old: `created_at < ?1 AND kind = 'canary' AND state = 'done'`},
+		{what: "steps of events", table: "spans", raw: true, old: `ended_at < ?1 * 1000000`},
 		{what: "confirmations of writes", table: "confirmations", raw: true, old: `expires_at < ?1`},
 
 		{what: "incidents", table: "incidents", old: `decided_at < ?1` + of("incidents")},
