@@ -14,8 +14,9 @@ import (
 
 const (
 	lookEvery = 15 * time.Second
-	// gap is how long nobody may watch before silence counts anew.
-	gap = 5 * time.Minute
+	// gap is how long nobody may watch before silence counts anew: longer than a
+	// restart, and so short that it uses up no patience.
+	gap = 2 * time.Minute
 	// cryAfter is how long the memory may fail before people hear of it, and
 	// cryAgain when they hear it again.
 	cryAfter = time.Minute
