@@ -39,7 +39,7 @@ func newUp(f *house.Flags) *cobra.Command {
 			return up(cmd.Context(), h, *f, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&mode, "mode", "", "how the session is run (auto, stream, responder); default: session.mode of the configuration")
+	cmd.Flags().StringVar(&mode, "mode", "", "how the session is run (auto, channels, stream, responder); default: session.mode of the configuration")
 	return cmd
 }
 
