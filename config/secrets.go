@@ -16,6 +16,15 @@ import (
 // maxSecret bounds a secret's file, in bytes.
 const maxSecret = 64 << 10
 
+// SecretNames are the variables that may hold a secret; with _FILE at the end,
+// each is the name of a file that does.
+func SecretNames() (names []string) {
+	for f := range reflect.TypeFor[Secrets]().Fields() {
+		names = append(names, f.Tag.Get("env"))
+	}
+	return names
+}
+
 // secrets fills s from lookup. A message names the variable and never holds
 // what it contains: a token pasted into NAME_FILE would be shown as a path.
 func (d *document) secrets(s *Secrets, lookup func(string) (string, bool)) {

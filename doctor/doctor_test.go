@@ -118,6 +118,23 @@ func TestMachine(t *testing.T) {
 	check(t, look(), "state directory", doctor.Wrong, "is no folder")
 }
 
+func TestSecrets(t *testing.T) {
+	dir := t.TempDir()
+	good, open := filepath.Join(dir, "good"), filepath.Join(dir, "open")
+	for path, mode := range map[string]os.FileMode{good: 0o640, open: 0o644} {
+		if err := os.WriteFile(path, []byte("token"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, doctor.Secrets{"A_FILE": good}.Examine(t.Context()), "secrets", doctor.OK, "1 files")
+	found := doctor.Secrets{"A_FILE": good, "B_FILE": open, "C_FILE": filepath.Join(dir, "none")}.Examine(t.Context())
+	check(t, found, "B_FILE", doctor.Wrong, "0644")
+	check(t, found, "C_FILE", doctor.Wrong, "cannot be looked at")
+	if found := (doctor.Secrets{}).Examine(t.Context()); len(found) > 0 {
+		t.Errorf("without secrets: %+v, want nothing", found)
+	}
+}
+
 func TestMachineOfAnotherUser(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("SKIPPED: root has no folder of another user at hand that is not its own")

@@ -25,8 +25,10 @@ type Intake struct {
 	HMACHeader    string
 	HMACTimestamp string
 
-	Silence  map[string]time.Duration // longest that is expected, by sender
-	LastSeen map[string]time.Time     // latest alert of each sender
+	// What is heard, by the words for it: "sender signoz", "heartbeat
+	// platform-prod".
+	Silence   map[string]time.Duration // the longest that is expected
+	LastHeard map[string]time.Time
 }
 
 const intake = place("intake")
@@ -82,7 +84,7 @@ func (i Intake) senders(now time.Time) (found []Finding) {
 	for name := range i.Silence {
 		names[name] = true
 	}
-	for name := range i.LastSeen {
+	for name := range i.LastHeard {
 		names[name] = true
 	}
 	if len(names) == 0 {
@@ -94,15 +96,15 @@ func (i Intake) senders(now time.Time) (found []Finding) {
 	return found
 }
 
-func (i Intake) sender(name string, now time.Time) Finding {
-	what, fix := "sender "+name, "press the sender's test button; if nothing comes: its URL, the firewall, the token (deploy/)"
-	last, heard := i.LastSeen[name]
-	most, expected := i.Silence[name]
+func (i Intake) sender(what string, now time.Time) Finding {
+	const fix = "press the sender's test button; if nothing comes: its URL, the firewall, the token (deploy/)"
+	last, heard := i.LastHeard[what]
+	most, expected := i.Silence[what]
 	switch age := now.Sub(last); {
 	case !heard:
-		return intake.wrong(what, "it was never heard, and watch.senders expects it", fix)
+		return intake.wrong(what, "it was never heard, and the configuration expects it", fix)
 	case expected && age > most:
-		return intake.wrong(what, fmt.Sprintf("last heard %s ago; watch.senders allows %s", runbook.Short(age), runbook.Short(most)), fix)
+		return intake.wrong(what, fmt.Sprintf("last heard %s ago; the configuration allows %s", runbook.Short(age), runbook.Short(most)), fix)
 	default:
 		return intake.ok(what, "last heard %s ago", runbook.Short(age))
 	}

@@ -72,14 +72,16 @@ func TestIntakePort(t *testing.T) {
 func TestSenders(t *testing.T) {
 	now := time.Now()
 	in := doctor.Intake{
-		Listen:   unused(t),
-		Silence:  map[string]time.Duration{"signoz": time.Hour, "grafana": time.Hour, "prometheus": time.Hour},
-		LastSeen: map[string]time.Time{"signoz": now.Add(-5 * time.Minute), "prometheus": now.Add(-3 * time.Hour), "extra": now.Add(-90 * time.Hour)},
+		Listen:  unused(t),
+		Silence: map[string]time.Duration{"sender signoz": time.Hour, "sender grafana": time.Hour, "heartbeat prod": time.Hour},
+		LastHeard: map[string]time.Time{
+			"sender signoz": now.Add(-5 * time.Minute), "heartbeat prod": now.Add(-3 * time.Hour), "sender extra": now.Add(-90 * time.Hour),
+		},
 	}
 	found := in.Examine(t.Context())
 	check(t, found, "sender signoz", doctor.OK, " min ago")
 	check(t, found, "sender grafana", doctor.Wrong, "never heard")
-	check(t, found, "sender prometheus", doctor.Wrong, "watch.senders allows 60 min")
+	check(t, found, "heartbeat prod", doctor.Wrong, "allows 60 min")
 	check(t, found, "sender extra", doctor.OK, "days ago")
 	check(t, doctor.Intake{Listen: in.Listen}.Examine(t.Context()), "senders", doctor.Advice, "no alert has ever come")
 }

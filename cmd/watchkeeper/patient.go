@@ -20,6 +20,7 @@ import (
 	"watchkeeper/config"
 	"watchkeeper/doctor"
 	"watchkeeper/lint"
+	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 	"watchkeeper/session"
 	"watchkeeper/state"
@@ -69,7 +70,7 @@ func (p *patient) configuration() (found []doctor.Finding) {
 func (p *patient) everything(ctx context.Context) []doctor.Finding {
 	c, dir := p.house.Config, p.house.Dir
 	memory := &doctor.Memory{Path: dir.Database(), Backups: dir.Path("backups")}
-	found := doctor.Run(ctx, p.programs().Examine, doctor.Machine{State: dir.String()}.Examine, p.clock().Examine, memory.Examine)
+	found := doctor.Run(ctx, p.programs().Examine, doctor.Machine{State: dir.String()}.Examine, secretFiles().Examine, p.clock().Examine, memory.Examine)
 	if p.configErr != nil {
 		return found
 	}
@@ -82,7 +83,7 @@ func (p *patient) everything(ctx context.Context) []doctor.Finding {
 		defer p.house.Close()
 	}
 	return append(found, doctor.Run(
-		ctx, p.runbook, p.intake, p.slack, p.kube,
+		ctx, p.runbook, p.intake, p.troubles, p.slack, p.kube,
 		doctor.SigNoz{URL: c.SigNoz.URL, Key: c.Secrets.SigNoz}.Examine,
 		doctor.GitLab{URL: c.GitLab.URL, Token: c.Secrets.GitLab, Projects: c.GitLab.Projects}.Examine,
 	)...)
@@ -107,6 +108,20 @@ func (p *patient) programs() doctor.Programs {
 		Claude: c.Claude, Mode: c.Mode, Env: session.Environ(os.Environ()),
 		Folder: folder, Servers: servers, Version: house.Version,
 	}
+}
+
+// secretFiles are those that the environment names, with that of the clusters.
+func secretFiles() doctor.Secrets {
+	files := doctor.Secrets{}
+	for _, name := range config.SecretNames() {
+		if path := os.Getenv(name + "_FILE"); path != "" {
+			files[name+"_FILE"] = path
+		}
+	}
+	for _, path := range filepath.SplitList(os.Getenv("KUBECONFIG")) {
+		files["KUBECONFIG "+path] = path
+	}
+	return files
 }
 
 func (p *patient) clock() doctor.Clock {
@@ -150,13 +165,18 @@ func (p *patient) intake(ctx context.Context) []doctor.Finding {
 	in := doctor.Intake{
 		Listen: c.Listen, Token: c.Secrets.WebhookToken, HMAC: c.Secrets.WebhookHMAC,
 		HMACHeader: c.Webhook.HMACHeader, HMACTimestamp: c.Webhook.HMACTimestamp,
-		Silence: map[string]time.Duration{}, LastSeen: map[string]time.Time{},
+		Silence: map[string]time.Duration{}, LastHeard: map[string]time.Time{},
 	}
 	if who, held := p.house.Dir.Holder(state.Intake); held {
 		in.Holder = fmt.Sprintf("%s (pid %d)", who.Program, who.PID)
 	}
 	for name, most := range c.Watch.Senders {
-		in.Silence[name] = time.Duration(most)
+		in.Silence["sender "+name] = time.Duration(most)
+	}
+	for name, cl := range c.Clusters {
+		if cl.Heartbeat > 0 {
+			in.Silence["heartbeat "+name] = time.Duration(cl.Heartbeat)
+		}
 	}
 	if p.house.Store == nil {
 		return in.Examine(ctx)
@@ -167,10 +187,32 @@ func (p *patient) intake(ctx context.Context) []doctor.Finding {
 	}
 	for _, b := range beats {
 		if name, ok := strings.CutPrefix(b.Name, sqlite.SenderSign); ok {
-			in.LastSeen[name] = b.At
+			in.LastHeard["sender "+name] = b.At
+		}
+		if name, ok := strings.CutPrefix(b.Name, sqlite.HeartbeatSign); ok {
+			in.LastHeard["heartbeat "+name] = b.At
 		}
 	}
 	return in.Examine(ctx)
+}
+
+// troubles are what the watchdog has told people of and what is not over.
+func (p *patient) troubles(ctx context.Context) (found []doctor.Finding) {
+	if p.house.Store == nil {
+		return nil
+	}
+	const fix = `watchkeeper status; docs/operations.md, "What to do when"`
+	open, err := p.house.Store.Troubles(ctx)
+	if err != nil {
+		return []doctor.Finding{{Where: "watch", What: "troubles", Level: doctor.Wrong, Detail: err.Error(), Fix: fix}}
+	}
+	for _, t := range open {
+		found = append(found, doctor.Finding{
+			Where: "watch", What: t.Key, Level: doctor.Wrong, Fix: fix,
+			Detail: fmt.Sprintf("for %s; people were told by escalation %d", runbook.Short(time.Since(t.Since)), t.Escalation),
+		})
+	}
+	return found
 }
 
 func (p *patient) slack(ctx context.Context) (found []doctor.Finding) {

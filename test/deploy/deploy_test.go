@@ -52,12 +52,14 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// systemRoot is a file system with the program, the units, and the targets that
+// systemRoot is a file system with the programs, the units, and the targets that
 // they refer to.
 func systemRoot(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	write(t, filepath.Join(root, "usr/local/lib/watchkeeper/watchkeeper"), "#!/bin/sh\n", 0o755)
+	for _, program := range []string{"usr/local/lib/watchkeeper/watchkeeper", "bin/kill"} {
+		write(t, filepath.Join(root, program), "#!/bin/sh\n", 0o755)
+	}
 	units := filepath.Join(root, "etc/systemd/system")
 	ours, err := filepath.Glob(from(t, "systemd", "*"))
 	if err != nil || len(ours) < 3 {
