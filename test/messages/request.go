@@ -126,7 +126,7 @@ func (r Request) System() string {
 const midTurn = "The user sent a new message while you were working:"
 
 // said reports whether the user's side said m.
-func (m message) said() bool { return m.Role == "user" || strings.HasPrefix(m.Content.text(), midTurn) }
+func (m message) said() bool { return m.Role == "user" || strings.Contains(m.Content.text(), midTurn) }
 
 // lastTurn is what the user side said after the model's last turn.
 func (r Request) lastTurn() content {
