@@ -31,6 +31,7 @@ type Config struct {
 	Session   Session            `yaml:"session"  jsonschema:"the Claude Code session"`
 	Watch     Watch              `yaml:"watch"    jsonschema:"how Watchkeeper watches itself and its senders; the address of an outside monitor is WATCHKEEPER_HEARTBEAT_URL"`
 	Retention Retention          `yaml:"retention" jsonschema:"how long the memory keeps what is closed; what is open is never forgotten"`
+	Telemetry Telemetry          `yaml:"telemetry" jsonschema:"where traces of the alerts go; the headers are OTEL_EXPORTER_OTLP_HEADERS"`
 
 	Secrets Secrets `yaml:"-"`
 	Path    string  `yaml:"-"` // absolute path of the file; "" if there is none
@@ -145,6 +146,12 @@ type Watch struct {
 	Canary  Delay               `yaml:"canary"  jsonschema:"time between two events of our own that travel the whole way: intake, session, verdict; or never"`
 }
 
+// Telemetry tells where traces of the alerts go. OTLPEndpoint has no slash at
+// its end and no /v1/traces; "" means that nothing is traced.
+type Telemetry struct {
+	OTLPEndpoint string `yaml:"otlp_endpoint" check:"url" jsonschema:"address of an OTLP/HTTP receiver, such as http://signoz-otel-collector:4318; default: OTEL_EXPORTER_OTLP_ENDPOINT; empty: no traces"`
+}
+
 // Secrets come from the environment, or from the files that NAME_FILE names.
 // One that is not given is the zero Value.
 type Secrets struct {
@@ -153,6 +160,7 @@ type Secrets struct {
 	SlackBot     secret.Value `env:"SLACK_BOT_TOKEN"                 jsonschema:"token of the Slack app's bot (xoxb-…)"`
 	SlackApp     secret.Value `env:"SLACK_APP_TOKEN"                 jsonschema:"app-level token for Socket Mode (xapp-…)"`
 	SigNoz       secret.Value `env:"SIGNOZ_API_KEY"                  jsonschema:"key of the SigNoz API"`
+	OTLPHeaders  secret.Value `env:"OTEL_EXPORTER_OTLP_HEADERS"      jsonschema:"name=value,… sent with traces, such as signoz-ingestion-key=…"`
 	GitLab       secret.Value `env:"GITLAB_TOKEN"                    jsonschema:"GitLab token with the scope read_api"`
 	Heartbeat    secret.Value `env:"WATCHKEEPER_HEARTBEAT_URL"       jsonschema:"address of an outside monitor such as healthchecks.io, which is asked every minute while all is well, and with /fail at its end when it is not"`
 }

@@ -33,6 +33,7 @@ func Load(path string, lookup func(string) (string, bool)) (Config, error) {
 	d := &document{file: path, lines: map[string]int{}}
 	d.read(data, &c)
 	d.secrets(&c.Secrets, lookup)
+	d.telemetry(&c.Telemetry, lookup)
 	d.across(c)
 	if err := d.err(); err != nil {
 		return Config{}, err
@@ -80,7 +81,24 @@ func (c *Config) complete() {
 		}
 		c.Clusters[name] = cl
 	}
+	c.Telemetry.OTLPEndpoint = strings.TrimSuffix(strings.TrimRight(c.Telemetry.OTLPEndpoint, "/"), "/v1/traces")
 	c.SigNoz.URL = strings.TrimRight(c.SigNoz.URL, "/")
 	c.GitLab.URL = strings.TrimRight(c.GitLab.URL, "/")
 	c.Slack.APIURL = strings.TrimRight(c.Slack.APIURL, "/") + "/"
+}
+
+// OTLPVariable is where OpenTelemetry's own programs look for the receiver.
+const OTLPVariable = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+// telemetry takes the receiver from the environment if the file names none.
+func (d *document) telemetry(t *Telemetry, lookup func(string) (string, bool)) {
+	if t.OTLPEndpoint != "" || lookup == nil {
+		return
+	}
+	v, _ := lookup(OTLPVariable)
+	if rule := checkOf("url"); !rule.ok(v) {
+		d.wrong(0, "", "%s: is wrong; want %s", OTLPVariable, rule.want)
+		return
+	}
+	t.OTLPEndpoint = v
 }
