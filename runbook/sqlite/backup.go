@@ -128,8 +128,8 @@ func restorable(ctx context.Context, backup string) error {
 	return h.Err()
 }
 
-// setAside renames the memory at path and returns its new path, "" if there is
-// none.
+// setAside gives the memory at path a second name, under which it stays, and
+// returns that; "" if there is none.
 func setAside(ctx context.Context, path string, now time.Time) (string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -141,14 +141,15 @@ func setAside(ctx context.Context, path string, now time.Time) (string, error) {
 		return "", explain(err)
 	}
 	kept := path + ".before-" + now.UTC().Format("20060102T150405Z")
-	// The log belongs to the memory and goes first: without it, the file says
-	// less, and beside another memory it would be poison.
-	for _, suffix := range []string{"-wal", "-shm", ""} {
+	// Only a damaged memory still has its log: it would be poison beside another
+	// file. The memory itself keeps its name until the new one takes it, so that
+	// a process that starts after a kill never finds none and makes an empty one.
+	for _, suffix := range []string{"-wal", "-shm"} {
 		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 	}
-	return kept, nil
+	return kept, publish(path, kept)
 }
 
 // alone folds the log of the memory into its file, which SQLite does only for

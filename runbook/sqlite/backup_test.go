@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 )
@@ -18,6 +21,30 @@ import (
 // backupOf is the variable that makes this test binary another process, which
 // backs a memory up until it is killed.
 const backupOf = "WATCHKEEPER_TEST_BACKUP_OF"
+
+// restoreOf has it restore that backup instead, once.
+const restoreOf = "WATCHKEEPER_TEST_RESTORE_OF"
+
+// killAfter runs this binary as that process and kills it, delay after it has
+// begun.
+func killAfter(t *testing.T, delay time.Duration, env ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBackupProcess$")
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(delay) // of real time: the moment of the kill is what varies
+	cmd.Process.Kill()
+	cmd.Wait()
+}
 
 // names lists the alerts that a memory has, oldest first.
 func names(t *testing.T, s *sqlite.Store) []string {
@@ -106,7 +133,14 @@ func TestBackupNeverReplacesAFile(t *testing.T) {
 func TestBackupProcess(t *testing.T) {
 	source := os.Getenv(backupOf)
 	if source == "" {
-		t.Skip("only as the process of TestKilledBackupLeavesNothingHalf")
+		t.Skip("only as the process that other tests kill")
+	}
+	if backup := os.Getenv(restoreOf); backup != "" {
+		fmt.Fprintln(os.Stdout, "restoring")
+		if _, err := sqlite.Restore(t.Context(), source, backup, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
 	s := openAt(t, source)
 	for i := 0; ; i++ {
@@ -125,21 +159,7 @@ func TestKilledBackupLeavesNothingHalf(t *testing.T) {
 		store(t, s, fmt.Sprintf("alert-%03d", i))
 	}
 	for delay := time.Duration(0); delay < 40*time.Millisecond; delay += 4 * time.Millisecond {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBackupProcess$")
-		cmd.Env = append(os.Environ(), backupOf+"="+source)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Read(make([]byte, 1)); err != nil { // it is backing up
-			t.Fatal(err)
-		}
-		time.Sleep(delay) // of real time: the moment of the kill is what varies
-		cmd.Process.Kill()
-		cmd.Wait()
+		killAfter(t, delay, backupOf+"="+source)
 		copies, _ := filepath.Glob(source + ".*.copy")
 		for _, path := range copies {
 			if h, err := sqlite.Examine(t.Context(), path); err != nil || h.Err() != nil {
@@ -196,6 +216,83 @@ func TestRestoreBringsEverythingBackAndKeepsTheOther(t *testing.T) {
 	}
 	if got := names(t, openAt(t, backup)); len(got) != 1 {
 		t.Errorf("backup has %q after the restore", got)
+	}
+}
+
+func TestKilledRestoreLeavesTheOldOrTheNewMemory(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "memory.db"), filepath.Join(dir, "backup.db")
+	s := openAt(t, path)
+	for i := range 100 {
+		store(t, s, fmt.Sprint("before ", i))
+	}
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		store(t, s, fmt.Sprint("after ", i))
+	}
+	s.Close()
+	full, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := 0
+	for delay := time.Duration(0); delay < 45*time.Millisecond; delay += 3 * time.Millisecond {
+		if err := os.WriteFile(path, full, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		killAfter(t, delay, backupOf+"="+path, restoreOf+"="+backup)
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("killed after %s: %v; want a memory at any instant", delay, err)
+		}
+		s, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatalf("killed after %s: %v", delay, err)
+		}
+		switch n := len(names(t, s)); n {
+		case 100:
+			restored++
+		case 200:
+		default:
+			t.Errorf("killed after %s: the memory has %d alerts, want all 200 or the backup's 100", delay, n)
+		}
+		s.Close()
+	}
+	if restored == 0 {
+		t.Log("no restore was fast enough to end; the machine is slow")
+	}
+}
+
+func TestBackupOfAnOlderReleaseIsRestoredAndBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "memory.db"), filepath.Join(dir, "backup.db")
+	db, err := sql.Open("sqlite3", backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	old, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.UpTo(t.Context(), 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `
+		INSERT INTO deliveries (id, kind, channel, state, created_at, last_at, due_at) VALUES (7, 'alert', 'webhook', 'done', 1, 1, 1);
+		INSERT INTO occurrences (source, fingerprint, starts_at, status, alert, service, family, cluster, namespace, env, severity,
+		  severity_raw, received_at, delivery_id) VALUES ('old', 'f', 1, 'resolved', 'of the old release', '', '', '', '', 'prod', 'info', '', 1, 7)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Restore(t.Context(), path, backup, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, openAt(t, path)); len(got) != 1 || got[0] != "of the old release" {
+		t.Errorf("restored memory has %q", got)
+	}
+	if h, err := sqlite.Examine(t.Context(), path); err != nil || h.Version != h.Newest {
+		t.Errorf("Examine = %+v, %v; want the newest schema", h, err)
 	}
 }
 
