@@ -138,6 +138,25 @@ func TestDocumentedLogLinesExist(t *testing.T) {
 	}
 }
 
+// TestEveryErrorLineIsDocumented has each message of the level ERROR explained,
+// since it wants somebody to look.
+func TestEveryErrorLineIsDocumented(t *testing.T) {
+	slack, err := os.ReadFile("../../docs/slack.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := operationsPage(t) + string(slack)
+	lines := unique(regexp.MustCompile(`[lL]og\.Error(?:Context)?\((?:ctx, |r\.Context\(\), )?"([^"]+)"`), sourceText(t))
+	if len(lines) < 15 {
+		t.Errorf("found %d messages, want more: is the pattern right?", len(lines))
+	}
+	for _, line := range lines {
+		if !strings.Contains(pages, "`"+line+"`") {
+			t.Errorf("neither docs/operations.md nor docs/slack.md explains the log line %q", line)
+		}
+	}
+}
+
 func operationsPage(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
