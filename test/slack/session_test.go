@@ -102,13 +102,19 @@ type session struct {
 	deliveries map[string]map[string]int // times by delivery, by text
 	mistakes   []string
 
-	owed  []map[string]any // arguments of reply that were not accepted yet
-	calls map[int]string   // text of a call of this life, by its number
+	owed  []*call       // that no life has accepted yet
+	calls map[int]*call // of this life, by number
+}
+
+// A call is one use of a tool.
+type call struct {
+	tool string
+	args map[string]any
 }
 
 // work talks with one life of the program until that ends.
 func (s *session) work(l *life) error {
-	s.calls = map[int]string{}
+	s.calls = map[int]*call{}
 	l.send(frame{ID: 1, Method: "initialize", Params: map[string]any{
 		"protocolVersion": "2025-11-25", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "test", "version": "1"},
 	}})
@@ -123,15 +129,15 @@ func (s *session) work(l *life) error {
 		switch {
 		case r.ID == 1:
 			l.send(frame{Method: "notifications/initialized"})
-			for _, args := range s.owed {
-				s.reply(l, args)
+			for _, c := range s.owed {
+				s.make(l, c)
 			}
 		case r.Method == "notifications/claude/channel":
 			s.hear(l, r.Params.Content, r.Params.Meta)
 		case r.Result.IsError:
-			s.wrong("reply %s: %s", s.calls[r.ID], r.Result.Content[0].Text)
+			s.wrong("%+v: %s", s.calls[r.ID], r.Result.Content[0].Text)
 		default:
-			s.owed = slices.DeleteFunc(s.owed, func(a map[string]any) bool { return a["text"] == s.calls[r.ID] })
+			s.owed = slices.DeleteFunc(s.owed, func(c *call) bool { return c == s.calls[r.ID] })
 		}
 	}
 	return l.cmd.Wait()
@@ -144,15 +150,15 @@ func (s *session) hear(l *life, text string, meta map[string]string) {
 		return
 	}
 	time.Sleep(rand.N(thinking))
-	args := map[string]any{"thread": meta["thread"], "text": "said-" + words}
-	s.owed = append(s.owed, args)
-	s.reply(l, args)
+	c := &call{"reply", map[string]any{"thread": meta["thread"], "text": "said-" + words}}
+	s.owed = append(s.owed, c)
+	s.make(l, c)
 }
 
-func (s *session) reply(l *life, args map[string]any) {
+func (s *session) make(l *life, c *call) {
 	id := len(s.calls) + 2
-	s.calls[id], _ = args["text"].(string)
-	l.send(frame{ID: id, Method: "tools/call", Params: map[string]any{"name": "reply", "arguments": args}})
+	s.calls[id] = c
+	l.send(frame{ID: id, Method: "tools/call", Params: map[string]any{"name": c.tool, "arguments": c.args}})
 }
 
 // note writes down that text came in a delivery, and returns how often it has
