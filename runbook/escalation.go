@@ -114,7 +114,8 @@ type Said struct {
 type Duty struct {
 	Escalation
 	Policed   bool      // its first deadline follows the configuration
-	Over      bool      // its alerts fired when it was opened, and none does now
+	Over      bool      // its alerts fired when it was opened, and neither they nor others of their name, service and cluster do now
+	OverSince time.Time // UTC; when the last of these ended; zero if that is not known
 	Decided   bool      // its delivery has a verdict
 	TouchedAt time.Time // UTC; last sign that somebody works on it
 	Repings   int       // times that whoever acknowledged it was asked again

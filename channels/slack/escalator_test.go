@@ -500,7 +500,7 @@ func TestEscalationEndsWithItsAlerts(t *testing.T) {
 		n.stopAll()
 		n.start()
 		n.pass(60)
-		n.wantSaid(nag(10, 1), "12: Resolved: none of its alerts fires any more. PVC at <97%>")
+		n.wantSaid(nag(10, 1), "22: Resolved: none of its alerts fires any more. PVC at <97%>")
 		got := n.state()
 		if got.State != runbook.EscalationResolved || got.ResolvedBy != "alerts" {
 			t.Errorf("escalation = %+v, want it resolved by its alerts", got)
@@ -508,6 +508,63 @@ func TestEscalationEndsWithItsAlerts(t *testing.T) {
 		if err := store.Acknowledge(n.t.Context(), 1, "U1", time.Now()); !errors.Is(err, runbook.ErrClosed) {
 			t.Errorf("late acknowledgement = %v, want %v", err, runbook.ErrClosed)
 		}
+	})
+}
+
+// TestAnAlertThatComesAndGoesIsOneEscalation keeps the escalation that a person
+// took while its alert resolves and fires anew.
+func TestAnAlertThatComesAndGoesIsOneEscalation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		n := &night{t: t, store: store, calling: onCall(), began: time.Now()}
+		defer n.stopAll()
+		a := runbook.Alert{Source: "test", Fingerprint: "f", Name: "PVC almost full", Service: "postgres", Cluster: "data-cluster", Env: runbook.Prod}
+		turn := func(s runbook.Status) {
+			t.Helper()
+			if a.Status, a.EndsAt = s, time.Now(); s == runbook.Firing {
+				a.StartsAt, a.EndsAt = time.Now(), time.Time{}
+			}
+			if _, err := store.Put(t.Context(), runbook.Batch{Source: "test", ReceivedAt: time.Now(), Alerts: []runbook.Alert{a}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		turn(runbook.Firing)
+		open, err := store.Open(t.Context())
+		if err != nil || len(open) != 1 {
+			t.Fatalf("open = %v, %v", open, err)
+		}
+		d := open[0]
+		e := disaster()
+		e.Key, e.OpenedBy, e.OpenedAt, e.Delivery, e.Alert, e.Service, e.Cluster = "k", "session", n.began, d.ID, d.Alert, d.Service, d.Cluster
+		if _, _, err := store.Escalate(t.Context(), e, e.Title); err != nil {
+			t.Fatal(err)
+		}
+		_, err = store.LogVerdict(t.Context(), runbook.Incident{Delivery: d.ID, Verdict: runbook.Real, Summary: "full", DecidedBy: "session", DecidedAt: n.began}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.start()
+		n.pass(3)
+		if err := store.Acknowledge(t.Context(), 1, "U1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, minute := range []float64{5, 14, 30} { // it ends, and fires anew within ten minutes
+			n.pass(minute)
+			turn(runbook.Resolved)
+			n.pass(minute + 6)
+			turn(runbook.Firing)
+		}
+		n.pass(50)
+		if got := n.state(); got.State != runbook.EscalationAcked {
+			t.Fatalf("escalation = %+v, want the one that was acknowledged", got)
+		}
+		turn(runbook.Resolved)
+		n.pass(90)
+		n.wantSaid("60: Resolved: none of its alerts fires any more. PVC at <97%>")
 	})
 }
 

@@ -17,7 +17,9 @@ func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
 	// state is meant: it grows for years, and the escalator looks often.
 	return collect(ctx, s.read, scanDuty, `
 		SELECT `+prefixed("e", escalationColumns)+`,
-		  e.policed, e.fired AND coalesce(d.firing, 1) = 0, coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
+		  e.policed, e.fired AND coalesce(d.firing, 1) = 0 AND NOT EXISTS (SELECT 1 FROM occurrences x WHERE `+alike+` AND x.status = 'firing'),
+		  max(coalesce((SELECT max(x.ends_at) FROM occurrences x WHERE x.delivery_id = d.id), 0),
+		    coalesce((SELECT max(x.ends_at) FROM occurrences x WHERE `+alike+`), 0)), coalesce(d.state, '') = 'done', e.touched_at, e.repings, e.second_at,
 		  e.revision, e.shown, coalesce(o.channel, ''), coalesce(o.ts, ''),
 		  CASE WHEN EXISTS (SELECT 1 FROM outbox f WHERE f.state IN ('queued', 'sending') AND f.state = 'queued' AND f.error <> '')
 		  THEN (SELECT count(*) FROM outbox n WHERE `+nagAbout("n", "e")+` AND n.state IN ('queued', 'failed')
@@ -29,6 +31,11 @@ func (s *Store) Duties(ctx context.Context) ([]runbook.Duty, error) {
 		WHERE e.state IN ('open', 'acked', 'snoozed') OR e.revision > e.shown ORDER BY e.id`)
 }
 
+// alike is the condition for an occurrence to be the alert of an escalation,
+// whichever delivery told of it: what comes and goes is one trouble. A day
+// before the escalation bounds what is read.
+const alike = `x.alert = e.alert AND x.service = e.service AND x.cluster = e.cluster AND x.starts_at > (e.opened_at - 86400000) * 1000000`
+
 // nagAbout is the condition for a row of the outbox to call the person on call
 // about an escalation.
 func nagAbout(message, escalation string) string {
@@ -38,11 +45,11 @@ func nagAbout(message, escalation string) string {
 
 func scanDuty(r *sql.Rows) (runbook.Duty, error) {
 	var d runbook.Duty
-	var touched, second int64
+	var touched, second, over int64
 	e, err := scanEscalation(scanner{r, []any{
-		&d.Policed, &d.Over, &d.Decided, &touched, &d.Repings, &second, &d.Revision, &d.Shown, &d.SecondChannel, &d.SecondThread, &d.Stuck,
+		&d.Policed, &d.Over, &over, &d.Decided, &touched, &d.Repings, &second, &d.Revision, &d.Shown, &d.SecondChannel, &d.SecondThread, &d.Stuck,
 	}})
-	d.Escalation, d.TouchedAt, d.SecondAt = e, at(touched), at(second)
+	d.Escalation, d.TouchedAt, d.SecondAt, d.OverSince = e, at(touched), at(second), atNanos(over)
 	return d, err
 }
 
