@@ -29,10 +29,13 @@ const (
 	Talk      Part = "talk"      // pushes what people say into the session
 	Session   Part = "session"   // keeps the Claude Code session
 	Upkeep    Part = "upkeep"    // prunes the memory and watches its disk
+	Traces    Part = "traces"    // exports traces, where that is configured
 )
 
 // Parts lists all parts, in the order in which people read them.
-func Parts() []Part { return []Part{Intake, Link, Escalator, Watchdog, Pump, Talk, Session, Upkeep} }
+func Parts() []Part {
+	return []Part{Intake, Link, Escalator, Watchdog, Pump, Talk, Session, Upkeep, Traces}
+}
 
 // ErrHeld means that another holder has the lock.
 var ErrHeld = errors.New("held by another process")

@@ -33,6 +33,11 @@ type Config struct {
 	HMACHeader    string       // "" means Grafana's
 	HMACTimestamp string       // "" if the body alone is signed
 
+	// Received hears what was stored, after the sender has its answer: when the
+	// request began, when its body was read and when the commit was durable. Nil
+	// costs nothing. It is for tracing.
+	Received func(ctx context.Context, b runbook.Batch, began, read, stored time.Time)
+
 	Ready  Pinger  // asked by /readyz; nil means always ready
 	Gauges []Gauge // shown at /metrics beside the intake's own numbers
 }
@@ -47,6 +52,7 @@ type Handler struct {
 	ready      Pinger
 	metrics    *metrics
 	buffers    *buffers
+	received   func(ctx context.Context, b runbook.Batch, began, read, stored time.Time)
 }
 
 // New returns a Handler for c.
@@ -59,6 +65,7 @@ func New(c Config) *Handler {
 		ready:      c.Ready,
 		metrics:    newMetrics(c.Gauges),
 		buffers:    newBuffers(),
+		received:   c.Received,
 	}
 }
 
@@ -69,7 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	source, isHook := strings.CutPrefix(path, "/webhook")
 	switch {
 	case isHook && (source == "" || (source[0] == '/' && strings.Count(source, "/") == 1)):
-		h.webhook(w, r, sourceName(source)) //nolint:contextcheck // the request carries it
+		h.webhook(w, r, sourceName(source))
 	case path == "/healthz":
 		h.page(w, r, func() { writeText(w, http.StatusOK, "ok") })
 	case path == "/readyz":
@@ -112,6 +119,9 @@ type answer struct {
 	receipt runbook.Receipt
 	source  string // as stored
 	err     error  // to log; nil for nothing
+
+	batch        runbook.Batch // what was stored; only for Config.Received
+	read, stored time.Time
 }
 
 func (a answer) outcome() string {
@@ -133,12 +143,16 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, source string)
 		return
 	}
 	start := time.Now()
-	a := h.guarded(r, source, start)
+	a := h.guarded(r, source, start) //nolint:contextcheck // the request carries it
 	if a.err != nil {
 		h.report(r, a)
 	}
 	h.metrics.observe(a.source, a, time.Since(start))
 	a.write(w)
+	if h.received != nil && len(a.batch.Alerts) > 0 {
+		_ = http.NewResponseController(w).Flush() // the sender does not wait for what follows
+		h.received(r.Context(), a.batch, start, a.read, a.stored)
+	}
 }
 
 // guarded makes a panic our trouble, which the sender tries again, and not the
@@ -184,11 +198,16 @@ func (h *Handler) keep(r *http.Request, batch runbook.Batch) answer {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)
 	defer cancel()
+	read := time.Now()
 	receipt, err := h.store.Put(ctx, batch)
 	if err != nil {
 		return failed(batch.Source, fmt.Errorf("store %d alerts: %w", len(batch.Alerts), err))
 	}
-	return answer{code: http.StatusOK, receipt: receipt, source: batch.Source}
+	a := answer{code: http.StatusOK, receipt: receipt, source: batch.Source}
+	if h.received != nil {
+		a.batch, a.read, a.stored = batch, read, time.Now()
+	}
+	return a
 }
 
 // refused answers a body that cannot be taken.
@@ -237,7 +256,9 @@ func (a answer) write(w http.ResponseWriter) {
 		line = strconv.AppendInt(line, int64(a.receipt.Accepted), 10)
 		line = append(line, `,"duplicates":`...)
 		line = strconv.AppendInt(line, int64(a.receipt.Duplicates), 10)
-		_, _ = w.Write(append(line, "}\n"...)) // the sender is gone: it will repeat, and be a duplicate
+		line = append(line, "}\n"...)
+		h["Content-Length"] = []string{strconv.Itoa(len(line))}
+		_, _ = w.Write(line) // the sender is gone: it will repeat, and be a duplicate
 		return
 	case http.StatusUnauthorized:
 		w.Header().Add("WWW-Authenticate", `Bearer realm="watchkeeper"`)

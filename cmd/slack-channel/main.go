@@ -61,7 +61,7 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	defer h.Close()
-	server := channels.NewServer("slack", house.Version, instructions, slack.Tools(h.Store, people.Calling(h))...)
+	server := channels.NewServer("slack", house.Version, instructions, h.Recorder("slack-channel").Tools(slack.Tools(h.Store, people.Calling(h)))...)
 	way := people.New(h)
 	relay := slack.NewRelay(server, people.Approvals(h), h.Log)
 	parts := []func(context.Context) error{

@@ -57,6 +57,6 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	server := tools.New(house.Version, tools.All(c))
+	server := tools.New(house.Version, h.Recorder("sre-tools").Tools(tools.All(c)))
 	return channels.Serve(ctx, server, stdin, stdout, h.Log)
 }

@@ -111,6 +111,7 @@ func mcpServers(h *house.House, f house.Flags) (all []session.Server, also []str
 		if s.Name == "sre-tools" {
 			s.Env, also = toolSecrets(os.LookupEnv)
 		}
+		s.Env = traced(h, s.Env)
 		all = append(all, s)
 	}
 	return all, also, errors.Join(errs...)

@@ -53,6 +53,7 @@ func up(ctx context.Context, h *house.House, f house.Flags, out io.Writer) error
 	g.Go(func() error { return h.Intake(ctx) })
 	g.Go(func() error { return h.Watchdog(ctx, people.Cry(h), h.SessionChecks()...) })
 	g.Go(func() error { return h.Upkeep(ctx) })
+	g.Go(func() error { return exportTraces(ctx, h) })
 	g.Go(func() error { return tellSystemd(ctx, h) })
 	way := people.New(h)
 	g.Go(func() error { return way.Escalator(ctx) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/mark3labs/mcp-go/server"
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"watchkeeper/channels/webhook"
 	"watchkeeper/runbook"
 	"watchkeeper/state"
+	"watchkeeper/trace"
 )
 
 // Intake receives webhooks while this process holds the lock, until ctx is
@@ -37,8 +39,24 @@ func (h *House) handler() *webhook.Handler {
 		Store: h.Store, Normalizer: webhook.NewNormalizer(c.Webhook, c.Clusters), Log: h.Log,
 		Token: c.Secrets.WebhookToken, HMAC: c.Secrets.WebhookHMAC,
 		HMACHeader: c.Webhook.HMACHeader, HMACTimestamp: c.Webhook.HMACTimestamp,
-		Ready: h, Gauges: h.gauges(),
+		Ready: h, Gauges: h.gauges(), Received: h.received(),
 	})
+}
+
+// Recorder keeps the steps of program for tracing. It is nil, and costs nothing,
+// without a receiver of traces.
+func (h *House) Recorder(program string) *trace.Recorder {
+	if h.Config.Telemetry.OTLPEndpoint == "" {
+		return nil
+	}
+	return &trace.Recorder{Memory: h.Store, Program: program, Log: h.Log}
+}
+
+func (h *House) received() func(context.Context, runbook.Batch, time.Time, time.Time, time.Time) {
+	if r := h.Recorder("intake"); r != nil {
+		return r.Received
+	}
+	return nil
 }
 
 // Ping implements [webhook.Pinger].

@@ -1,0 +1,226 @@
+package otlp_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"watchkeeper/mcptool"
+	"watchkeeper/runbook"
+	"watchkeeper/runbook/sqlite"
+	"watchkeeper/secret"
+	"watchkeeper/trace"
+	"watchkeeper/trace/otlp"
+)
+
+// A receiver is an OTLP/HTTP receiver on loopback.
+type receiver struct {
+	status int
+	key    string // of the last request
+	spans  []span
+}
+
+type span struct{ service, trace, id, parent, name, facts string }
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.key = req.Header.Get("Signoz-Ingestion-Key")
+	if r.status != 0 {
+		http.Error(w, "no", r.status)
+		return
+	}
+	body, err := io.ReadAll(req.Body)
+	var data tracepb.TracesData
+	if err != nil || req.URL.Path != "/v1/traces" || proto.Unmarshal(body, &data) != nil {
+		http.Error(w, "no traces", http.StatusBadRequest)
+		return
+	}
+	for _, rs := range data.ResourceSpans {
+		service := ""
+		for _, a := range rs.Resource.Attributes {
+			if a.Key == "service.name" {
+				service = a.Value.GetStringValue()
+			}
+		}
+		for _, s := range rs.ScopeSpans[0].Spans {
+			var facts []string
+			for _, a := range s.Attributes {
+				facts = append(facts, a.Key+"="+a.Value.GetStringValue())
+			}
+			r.spans = append(r.spans, span{
+				service, hex.EncodeToString(s.TraceId), hex.EncodeToString(s.SpanId), hex.EncodeToString(s.ParentSpanId), s.Name, strings.Join(facts, " "),
+			})
+		}
+	}
+}
+
+// A journey is an alert on its way through a real memory.
+type journey struct {
+	t        *testing.T
+	store    *sqlite.Store
+	exporter *otlp.Exporter
+	receiver *receiver
+	log      *bytes.Buffer
+}
+
+func newJourney(t *testing.T) *journey {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchkeeper.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	j := &journey{t: t, store: store, receiver: new(receiver), log: new(bytes.Buffer)}
+	srv := httptest.NewServer(j.receiver)
+	t.Cleanup(srv.Close)
+	j.exporter = &otlp.Exporter{
+		Memory: store, Endpoint: srv.URL + "/v1/traces", Headers: secret.New("signoz-ingestion-key=top%20secret"),
+		Version: "1", Log: slog.New(slog.NewTextHandler(j.log, nil)),
+	}
+	return j
+}
+
+// step exports and returns what arrived.
+func (j *journey) step() ([]span, error) {
+	j.receiver.spans = nil
+	_, err := j.exporter.Step(j.t.Context())
+	return j.receiver.spans, err
+}
+
+// travel takes an alert from its reception to its verdict.
+func (j *journey) travel(name string) {
+	j.t.Helper()
+	ctx, now := j.t.Context(), time.Now().Add(-time.Minute)
+	r := &trace.Recorder{Memory: j.store, Program: "sre-tools", Log: j.exporter.Log}
+	b := runbook.Batch{Source: "alertmanager", Format: "alertmanager", ReceivedAt: now, Alerts: []runbook.Alert{{
+		Source: "alertmanager", Fingerprint: name, StartsAt: now, Status: runbook.Firing, Name: name, Service: "cart",
+		Cluster: "prod", Severity: runbook.Critical, Env: runbook.Prod,
+	}}}
+	check := func(err error) {
+		j.t.Helper()
+		if err != nil {
+			j.t.Fatal(err)
+		}
+	}
+	_, err := j.store.Put(ctx, b)
+	check(err)
+	(&trace.Recorder{Memory: j.store, Program: "intake", Log: j.exporter.Log}).Received(ctx, b, now, now.Add(time.Millisecond), now.Add(3*time.Millisecond))
+	open, err := j.store.Open(ctx)
+	check(err)
+	id := open[0].ID
+	check(j.store.MarkPushed(ctx, id, 1, now.Add(time.Second)))
+	_, err = j.store.Claim(ctx, id, now.Add(2*time.Second))
+	check(err)
+	type args struct {
+		Delivery string `json:"delivery,omitempty"`
+		Cluster  string `json:"cluster,omitempty"`
+		Pattern  string `json:"pattern,omitempty"`
+	}
+	tools := r.Tools([]server.ServerTool{mcptool.New("kube_logs", "logs", mcptool.ReadOnly, func(context.Context, args) (string, error) { return "ok", nil })})
+	for _, a := range []map[string]any{
+		{"delivery": id.String(), "cluster": "prod", "pattern": "password=hunter2"},
+		{"cluster": "prod"}, // the only one under investigation is meant
+	} {
+		_, err := tools[0].Handler(ctx, mcp.CallToolRequest{Params: mcp.CallToolParams{Name: "kube_logs", Arguments: a}})
+		check(err)
+	}
+	_, err = j.store.LogVerdict(ctx, runbook.Incident{Delivery: id, Verdict: runbook.Real, Summary: "cart crashes", DecidedBy: "session", DecidedAt: now.Add(30 * time.Second)}, false)
+	check(err)
+}
+
+func TestOneTraceFromReceptionToVerdict(t *testing.T) {
+	j := newJourney(t)
+	j.travel("CartDown")
+	spans, err := j.step()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	root := span{}
+	for _, s := range spans {
+		got = append(got, s.service+": "+s.name)
+		if s.parent == "" {
+			root = s
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"intake: receive", "intake: store", "sre-tools: tool kube_logs", "sre-tools: tool kube_logs",
+		"watchkeeper: alert CartDown", "watchkeeper: decide", "watchkeeper: wait for a claim", "watchkeeper: wait for a push",
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("spans %q, want %q", got, want)
+	}
+	ids := map[string]bool{}
+	for _, s := range spans {
+		if s.trace != root.trace || s != root && s.parent != root.id || ids[s.id] {
+			t.Errorf("%+v is no child of %+v, or there twice", s, root)
+		}
+		ids[s.id] = true
+		if strings.HasPrefix(s.name, "tool") && s.facts != "cluster=prod tool=kube_logs" {
+			t.Errorf("%s carries %q, want the tool and the cluster alone", s.name, s.facts)
+		}
+	}
+	if !strings.Contains(root.facts, "verdict=real") || !strings.Contains(root.facts, "delivery=d1") {
+		t.Errorf("the root carries %q, want the delivery and its verdict", root.facts)
+	}
+	if j.receiver.key != "top secret" {
+		t.Errorf("the receiver got the key %q", j.receiver.key)
+	}
+	if again, err := j.step(); err != nil || len(again) != 0 {
+		t.Errorf("the next step exports %v, %v; want nothing", again, err)
+	}
+}
+
+func TestAReceiverThatIsDownIsCaughtUpWith(t *testing.T) {
+	j := newJourney(t)
+	j.receiver.status = http.StatusServiceUnavailable
+	j.travel("CartDown")
+	if _, err := j.step(); err == nil || !strings.Contains(err.Error(), "503") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error = %v, want one with the status and without the key", err)
+	}
+	j.receiver.status = 0
+	if spans, err := j.step(); err != nil || len(spans) != 8 {
+		t.Errorf("later %d spans arrive, %v; want all 8", len(spans), err)
+	}
+}
+
+func TestWhatIsRefusedForGoodIsDropped(t *testing.T) {
+	j := newJourney(t)
+	j.receiver.status = http.StatusBadRequest
+	j.travel("CartDown")
+	if _, err := j.step(); err != nil {
+		t.Errorf("error = %v, want none: it would be refused again", err)
+	}
+	j.receiver.status = 0
+	if spans, err := j.step(); err != nil || len(spans) != 0 {
+		t.Errorf("later %d spans arrive, %v; want none", len(spans), err)
+	}
+	if !strings.Contains(j.log.String(), "dropped") {
+		t.Errorf("the log says %q, want that they are dropped", j.log)
+	}
+}
+
+// TestWithoutAReceiverNothingIsKept pins that a nil Recorder leaves everything
+// as it is.
+func TestWithoutAReceiverNothingIsKept(t *testing.T) {
+	var r *trace.Recorder
+	tools := []server.ServerTool{mcptool.New("briefing", "", mcptool.ReadOnly, func(context.Context, struct{}) (string, error) { return "", nil })}
+	if got := r.Tools(tools); &got[0] != &tools[0] {
+		t.Error("the tools are wrapped, want them as they are")
+	}
+	r.Received(t.Context(), runbook.Batch{}, time.Now(), time.Now(), time.Now())
+}
