@@ -106,7 +106,7 @@ func storm(w *writer, s Subject) {
 
 func alerts(w *writer, s Subject, now time.Time) {
 	for i, a := range s.Alerts {
-		if !w.alert(a, now) {
+		if !w.alert(a, now, s.Suggestion == runbook.Dismiss) {
 			w.more(s.Delivery.Alerts-i, "alerts", s.Delivery.ID)
 			return
 		}
@@ -117,8 +117,9 @@ func alerts(w *writer, s Subject, now time.Time) {
 }
 
 // alert writes what is known of one alert; false if not even its first line
-// fits.
-func (w *writer) alert(a runbook.Occurrence, now time.Time) bool {
+// fits. Of one that is to be dismissed the first line is enough: every word
+// stays in the session's context until the next restart.
+func (w *writer) alert(a runbook.Occurrence, now time.Time, dismiss bool) bool {
 	head := fmt.Sprintf("%s %s %q", a.Status, or(a.SeverityRaw), flat(a.Name))
 	if !a.StartsAt.IsZero() {
 		head += fmt.Sprintf(" since %s (%s)", a.StartsAt.UTC().Format("2006-01-02 15:04:05Z"), age(a, now))
@@ -134,6 +135,9 @@ func (w *writer) alert(a runbook.Occurrence, now time.Time) bool {
 	}
 	if !w.foreign(head) {
 		return false
+	}
+	if dismiss {
+		return true
 	}
 	if l := labels(a.Alert); l != "" {
 		w.foreign("  " + l)
