@@ -28,14 +28,14 @@ type escalateArgs struct {
 }
 
 func (t speech) escalate() server.ServerTool {
-	return tool("escalate", "Call the person on call about something that needs a human. The same delivery, or key, escalated again is the same "+
+	return tool("escalate", "Call the person on call about something that needs a human. The same delivery, key, or alert of a service, escalated again is the same "+
 		"escalation: what is new is added to it, and nobody is called twice. An answer arrives as a message event with its number.",
 		mcptool.Idempotent|mcptool.AlwaysLoad, func(ctx context.Context, a escalateArgs) (string, error) {
 			e, err := t.draft(ctx, a)
 			if err != nil {
 				return "", err
 			}
-			switch old, err := t.memory.EscalationByKey(ctx, e.Key); {
+			switch old, err := t.known(ctx, e, a.Key); {
 			case err == nil:
 				e.ID = old.ID
 				return t.again(ctx, old, e)
@@ -52,6 +52,27 @@ func (t speech) escalate() server.ServerTool {
 			}
 			return fmt.Sprintf("Escalation %d is open. %s", stored.ID, t.whatHappens(stored)), nil
 		})
+}
+
+// known returns the escalation that e is already: the one of its key, else one
+// that nobody resolved of the same alert on the same service and cluster, for
+// an alert that comes and goes is one trouble. A key that the session chose is
+// taken at its word.
+func (t speech) known(ctx context.Context, e runbook.Escalation, chosen string) (runbook.Escalation, error) {
+	old, err := t.memory.EscalationByKey(ctx, e.Key)
+	if !errors.Is(err, runbook.ErrNotFound) || chosen != "" || e.Alert == "" || e.Service == "" || e.Service == runbook.Several {
+		return old, err
+	}
+	all, err := t.memory.Escalations(ctx, runbook.EscalationOpen, runbook.EscalationAcked, runbook.EscalationSnoozed)
+	if err != nil {
+		return old, err
+	}
+	for _, o := range all {
+		if o.Alert == e.Alert && o.Service == e.Service && o.Cluster == e.Cluster {
+			return o, nil
+		}
+	}
+	return old, runbook.ErrNotFound
 }
 
 // draft makes an escalation of the arguments. What they do not say comes from

@@ -208,6 +208,32 @@ func TestEscalateAgainIsTheSameEscalation(t *testing.T) {
 	}
 }
 
+func TestAnAlertThatCameBackIsTheSameEscalation(t *testing.T) {
+	c := newCaller(t)
+	c.call("escalate", map[string]any{"delivery": c.delivery(), "severity": "critical", "title": "PVC at 97%"})
+	fired := func(service string) string {
+		t.Helper()
+		now := time.Now()
+		a := runbook.Alert{
+			Source: "test", Fingerprint: service, StartsAt: now, Status: runbook.Firing, Name: "PVC almost full",
+			Service: service, Cluster: "data-cluster", Env: runbook.Prod,
+		}
+		if _, err := c.store.Put(t.Context(), runbook.Batch{Source: "test", ReceivedAt: now, Alerts: []runbook.Alert{a}}); err != nil {
+			t.Fatal(err)
+		}
+		open, err := c.store.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return open[len(open)-1].ID.String()
+	}
+	again := map[string]any{"delivery": fired("postgres"), "severity": "critical", "title": "PVC at 98%", "found": "it came back"}
+	mustContain(t, c.call("escalate", again), "It is escalation 1 already; what is new was added")
+	mustContain(t, c.call("escalate", map[string]any{"delivery": fired("minio"), "severity": "critical", "title": "PVC at 98%"}), "Escalation 2 is open")
+	again["key"] = "another volume"
+	mustContain(t, c.call("escalate", again), "Escalation 3 is open")
+}
+
 func TestEscalateAfterResolveSaysThatNobodyWasCalled(t *testing.T) {
 	c := newCaller(t)
 	d := c.delivery()
