@@ -63,7 +63,7 @@ const (
 
 // Pauses of the escalator.
 const (
-	settleAfter  = 10 * time.Minute // without its alerts, until an escalation is over: one that comes and goes calls nobody twice
+	settleAfter  = 10 * time.Minute // without its alerts, until an escalation that somebody took is over: one that comes and goes calls nobody twice
 	nagLook      = 5 * time.Second  // at the memory, at the latest; what this process changes wakes it
 	nagRetry     = 5 * time.Second  // after the memory failed
 	presenceWait = 3 * time.Second  // for an answer about notifications
@@ -178,7 +178,7 @@ func (e *Escalator) attend(ctx context.Context, d *runbook.Duty, now time.Time) 
 	switch {
 	case d.State == runbook.EscalationResolved:
 		return nil
-	case d.Over && now.Sub(d.OverSince) >= settleAfter:
+	case d.Over && (d.State == runbook.EscalationOpen || now.Sub(d.OverSince) >= settleAfter):
 		return e.settle(ctx, d, byAlerts, now)
 	case overdueNoMore(d):
 		return e.settle(ctx, d, byVerdict, now)

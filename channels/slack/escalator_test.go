@@ -500,7 +500,7 @@ func TestEscalationEndsWithItsAlerts(t *testing.T) {
 		n.stopAll()
 		n.start()
 		n.pass(60)
-		n.wantSaid(nag(10, 1), "22: Resolved: none of its alerts fires any more. PVC at <97%>")
+		n.wantSaid(nag(10, 1), "12: Resolved: none of its alerts fires any more. PVC at <97%>")
 		got := n.state()
 		if got.State != runbook.EscalationResolved || got.ResolvedBy != "alerts" {
 			t.Errorf("escalation = %+v, want it resolved by its alerts", got)
