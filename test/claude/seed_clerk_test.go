@@ -41,7 +41,7 @@ var (
 	tags     = regexp.MustCompile(`(?s)<channel source="(\w+)"([^>]*)>\n([^\n]*)`)
 	pairs    = regexp.MustCompile(`(\w+)="([^"]*)"`)
 	why      = regexp.MustCompile(`Suggestion: \w+ \((.*)\)\.`)
-	opened   = regexp.MustCompile(`Escalation (\d+) is open`)
+	opened   = regexp.MustCompile(`[Ee]scalation (\d+) (?:is open|already)`)
 	reported = regexp.MustCompile(`VERDICT: (\w+)\nDELIVERY: (d\d+)\nSEVERITY: \w+\nCONFIDENCE: \w+\nCAUSE: ([^\n]*)`)
 	due      = regexp.MustCompile(`Proposal (\d+), to be sent now`)
 	meant    = regexp.MustCompile(`Proposal (\d+): answer here`)

@@ -18,6 +18,7 @@ import (
 type firing struct {
 	name, service, cluster, namespace, severity string
 	ends                                        bool
+	after                                       time.Duration // of started
 }
 
 var started = time.Now().UTC().Add(-2 * time.Minute).Truncate(time.Second)
@@ -31,7 +32,7 @@ func body(alerts ...firing) string {
 			status, ends = "resolved", started.Add(time.Minute).Format(time.RFC3339)
 		}
 		out[i] = map[string]any{
-			"status": status, "startsAt": started.Format(time.RFC3339), "endsAt": ends, "fingerprint": f.name + f.service + f.cluster,
+			"status": status, "startsAt": started.Add(f.after).Format(time.RFC3339), "endsAt": ends, "fingerprint": f.name + f.service + f.cluster,
 			"labels": map[string]string{
 				"alertname": f.name, "service": f.service, "cluster": f.cluster, "namespace": f.namespace, "severity": f.severity,
 			},
@@ -316,6 +317,31 @@ func TestSeedSeveralServicesAreOneEscalation(t *testing.T) {
 	}
 	if n := agents(script); n != 1 {
 		t.Errorf("%d sub-agents, want one for the common cause", n)
+	}
+}
+
+func TestSeedAlertThatComesBackIsOneEscalation(t *testing.T) {
+	h, script := seed(t, "")
+	h.post(body(crash))
+	h.all("first verdict", 1, func(o occurrence) bool { return o.Verdict == "real" && o.Escalated })
+	over, again := crash, crash
+	over.ends, again.after = true, 90*time.Second
+	h.post(body(over))
+	h.post(body(again))
+	h.all("second verdict", 2, func(o occurrence) bool { return o.Verdict == "real" && o.Escalated })
+	if e := h.escalations(); len(e) != 1 || e[0].State != runbook.EscalationOpen {
+		t.Errorf("escalations = %+v, want the first one, still open", e)
+	}
+	suggested := map[string]bool{}
+	for _, r := range script.Requests() {
+		for _, e := range taggedIn(r.LastText()) {
+			if e["event"] == "alert" {
+				suggested[e["suggest"]] = true
+			}
+		}
+	}
+	if !suggested["escalate"] {
+		t.Errorf("suggestions = %v, want escalate for the one that came back", suggested)
 	}
 }
 
