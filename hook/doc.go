@@ -1,5 +1,5 @@
 // Package hook answers what Claude Code asks before a tool runs, when a
-// sub-agent starts and when it stops: the walls of the session that hold
+// sub-agent starts and when it stops or fails: the walls of the session that hold
 // whatever its settings say, the bounds of a sub-agent, and the form of its
 // report.
 //

@@ -43,8 +43,13 @@ func (g Gate) Answer(in Input, now time.Time) (Answer, error) {
 		return Answer{}, g.Book.change(in.Session, func(p *page) { p.start(in, now) })
 	case subagentStop:
 		return g.report(in, now)
+	case stopFailure:
+		if !in.subAgent() {
+			return Answer{}, nil
+		}
+		return Answer{}, g.Book.change(in.Session, func(p *page) { p.find(in, now).Ended = now })
 	}
-	err := fmt.Errorf("hook event %q is none of %s, %s, %s", in.Event, preToolUse, subagentStart, subagentStop)
+	err := fmt.Errorf("hook event %q is none of %s, %s, %s, %s", in.Event, preToolUse, subagentStart, subagentStop, stopFailure)
 	return Answer{Reason: err.Error()}, err
 }
 
@@ -100,6 +105,9 @@ func (g Gate) used(a *agent, now time.Time) Answer {
 		return Answer{}
 	}
 	a.Denied++
+	if a.Denied > deafAfter {
+		a.Ended = now
+	}
 	return Answer{
 		End: a.Denied > deafAfter,
 		Reason: "No further call is answered: " + what + ". Write your report now, in your report format, with what you have seen. " +

@@ -181,6 +181,14 @@ func TestSubAgentsAtOnceAreBounded(t *testing.T) {
 	if a := ask(t, g, noon.Add(2*time.Minute), "PreToolUse", start); a.Reason != "" {
 		t.Errorf("after one has stopped: %+v, want it allowed", a)
 	}
+	ask(t, g, noon.Add(2*time.Minute), "StopFailure", map[string]any{"error": "server_error"}) // of the session itself
+	if a := ask(t, g, noon.Add(2*time.Minute), "PreToolUse", start); a.Reason == "" {
+		t.Error("one more than may run was allowed")
+	}
+	ask(t, g, noon.Add(2*time.Minute), "StopFailure", map[string]any{"agent_id": "a2", "agent_type": "investigator", "error": "server_error"})
+	if a := ask(t, g, noon.Add(2*time.Minute), "PreToolUse", start); a.Reason != "" {
+		t.Errorf("after the API has failed one: %+v, want it allowed", a)
+	}
 	if a := ask(t, g, noon.Add(time.Hour), "PreToolUse", start); a.Reason != "" {
 		t.Errorf("an hour after the others went without a word: %+v, want it allowed", a)
 	}

@@ -16,6 +16,7 @@ const (
 	preToolUse    = "PreToolUse"
 	subagentStart = "SubagentStart"
 	subagentStop  = "SubagentStop"
+	stopFailure   = "StopFailure" // an error of the API ended a turn, and with it a sub-agent
 )
 
 // An Input is what the client tells. Fields that it adds with later versions

@@ -120,6 +120,9 @@ func (r *noteReader) read(line string) []Output {
 	case "Stop":
 		return r.stop(n)
 	case "StopFailure":
+		if n.Agent != "" { // of a sub-agent; the session goes on
+			return append([]Output{Failed{Agent: n.Agent, Code: n.Error, Text: n.Text}}, r.running(r.without(n.Agent))...)
+		}
 		r.busy = false
 		return []Output{Failed{Code: n.Error, Text: n.Text}, TurnEnd{Failed: true, Text: n.Text}}
 	}

@@ -22,7 +22,7 @@ func newHook(f *house.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "hook",
 		Short: "Answer Claude Code before a tool runs; .claude/settings.json calls it",
-		Long: "Reads the JSON of a Claude Code hook (PreToolUse, SubagentStart, SubagentStop) from standard input and answers\n" +
+		Long: "Reads the JSON of a Claude Code hook (PreToolUse, SubagentStart, SubagentStop, StopFailure) from standard input and answers\n" +
 			"it: which tools the dispatcher and the sub-agents may use, how many sub-agents run and for how long, and whether\n" +
 			"a report has what it needs. The settings call it with \"|| exit 2\", so that no answer means no.",
 		Args: cobra.NoArgs,

@@ -85,7 +85,7 @@ func TestTheHookFindsItsProgramOrSaysNo(t *testing.T) {
 // TestNoHookKeepsASubAgentFromStopping: the client takes 2 for "go on", and a
 // program that is missing must not make that an endless loop.
 func TestNoHookKeepsASubAgentFromStopping(t *testing.T) {
-	for _, event := range []string{"SubagentStart", "SubagentStop"} {
+	for _, event := range []string{"SubagentStart", "SubagentStop", "StopFailure"} {
 		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", hookCommand(t, event))
 		cmd.Env = []string{"PATH=" + t.TempDir(), "CLAUDE_PROJECT_DIR=" + t.TempDir()}
 		if exit, ok := errors.AsType[*exec.ExitError](cmd.Run()); !ok || exit.ExitCode() == 2 {
