@@ -125,8 +125,15 @@ func (r Request) System() string {
 // said while the model was at work.
 const midTurn = "The user sent a new message while you were working:"
 
+// taskNote opens the end of a sub-agent, which the CLI hands over as a system
+// message too if the model is at work.
+const taskNote = "<task-notification>"
+
 // said reports whether the user's side said m.
-func (m message) said() bool { return m.Role == "user" || strings.Contains(m.Content.text(), midTurn) }
+func (m message) said() bool {
+	text := m.Content.text()
+	return m.Role == "user" || strings.Contains(text, midTurn) || strings.Contains(text, taskNote)
+}
 
 // lastTurn is what the user side said after the model's last turn.
 func (r Request) lastTurn() content {

@@ -58,6 +58,8 @@ const (
 		{"role":"user","content":"go"},
 		{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"mcp__sre-tools__log_verdict","input":{}}]},
 		{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"stored d42"}]}]}]}`
+	reportedTurn = `{"model":"m","messages":[{"role":"user","content":"go"},
+		{"role":"system","content":"[SYSTEM NOTIFICATION]\n<task-notification>\nfound it\n</task-notification>"}]}`
 	meanwhileTurn = `{"model":"m","messages":[{"role":"user","content":"go"},
 		{"role":"system","content":"The user sent a new message while you were working:\nmore"}]}`
 )
@@ -81,6 +83,7 @@ func TestRules(t *testing.T) {
 		{"a system message is matched as system", messages.Match{System: "Environment"}, channelTurn, nil, true},
 		{"a system message is no user text", messages.Match{Text: "Environment"}, channelTurn, nil, false},
 		{"what the user said meanwhile is user text", messages.Match{Text: "more"}, meanwhileTurn, nil, true},
+		{"the report of a sub-agent meanwhile is user text", messages.Match{Text: "found it"}, reportedTurn, nil, true},
 		{"a result is matched by its text", messages.Match{Result: "stored"}, resultTurn, nil, true},
 		{"a result is matched by its tool", messages.Match{ResultOf: "mcp__sre-tools__log_verdict"}, resultTurn, nil, true},
 		{"a result of another tool is not", messages.Match{ResultOf: "Agent"}, resultTurn, nil, false},
