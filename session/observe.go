@@ -66,11 +66,7 @@ func (s *Supervisor) Restart(ctx context.Context) error {
 			st.Phase = Draining
 		}
 	})
-	if s.cfg.Drain != nil {
-		if err := s.cfg.Drain(ctx); err != nil {
-			s.cfg.Log.WarnContext(ctx, "restarting with work under way", "err", err)
-		}
-	}
+	s.drain(ctx, old.PID)
 	s.settle(ctx, old.PID)
 	if s.State().PID == old.PID {
 		s.finish(End{Cause: Restarted})

@@ -472,6 +472,24 @@ func TestRestartWaitsForWork(t *testing.T) {
 	})
 }
 
+func TestRestartDoesNotWaitForWhatIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := supervise(t, func(p *fakeProcess, _ string) { p.turn() }, func(_ *house, c *session.Config) {
+			c.Drain = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } // a claim that nobody works on
+		})
+		done := make(chan error, 1)
+		go func() { done <- h.Restart(t.Context()) }()
+		pass(59 * time.Second)
+		if h.count() != 1 {
+			t.Error("restarted at once, want a minute for a report that is on its way")
+		}
+		pass(5 * time.Second)
+		if err := <-done; err != nil || h.count() != 2 {
+			t.Errorf("Restart() = %v with %d sessions, want a second one", err, h.count())
+		}
+	})
+}
+
 func TestRestartDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := supervise(t, func(p *fakeProcess, text string) {
