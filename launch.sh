@@ -21,7 +21,7 @@ export WATCHKEEPER_STATE="${WATCHKEEPER_STATE:-$workspace/var}"
 if [ -z "${WATCHKEEPER_CONFIG:-}" ] && [ -f "$workspace/watchkeeper.yaml" ]; then
 	export WATCHKEEPER_CONFIG="$workspace/watchkeeper.yaml"
 fi
-mkdir -p "$WATCHKEEPER_STATE"
+mkdir -p -m 700 "$WATCHKEEPER_STATE"
 
 # The first message stands first and the channels last: that flag takes all that
 # follows.

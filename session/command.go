@@ -42,7 +42,9 @@ func (c Command) Args() []string {
 // file for the CLI's lines about servers; channels are the servers that push.
 func (c Command) interactiveArgs(debug string, channels []string) []string {
 	args := append([]string{"--debug=mcp", "--debug-file", debug}, c.common()...)
-	args = append(args, "--dangerously-load-development-channels") // last: it takes all that follows
+	if len(channels) > 0 {
+		args = append(args, "--dangerously-load-development-channels") // last: it takes all that follows
+	}
 	for _, name := range channels {
 		args = append(args, "server:"+name)
 	}

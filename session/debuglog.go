@@ -30,6 +30,19 @@ func parseDebug(line string) (channelNews, bool) {
 	return channelNews{server: m[1], registered: m[3] == "", why: m[3]}, true
 }
 
+// connectionLine is about the life of a connection, from the start of the line
+// too.
+var connectionLine = regexp.MustCompile(`^\S+ \[\w+\] MCP server "([^"]+)": (Starting connection|Successfully connected|Connection failed|Failed to connect)`)
+
+// parseConnection reads that a server is being connected, or no longer is.
+func parseConnection(line string) (server string, begins, ok bool) {
+	m := connectionLine.FindStringSubmatch(line)
+	if m == nil {
+		return "", false, false
+	}
+	return m[1], m[2] == "Starting connection", true
+}
+
 // A follower reads the lines that are added to a file. The file may not be
 // there yet.
 type follower struct {

@@ -61,11 +61,12 @@ type Unavailable struct {
 func (u *Unavailable) Error() string { return u.Reason }
 
 const (
-	terminalLook = 100 * time.Millisecond // at the files and at the process
-	screenLook   = 300 * time.Millisecond // at the screen, which costs a process
-	takenWithin  = 10 * time.Second       // for a message
-	startWithin  = 30 * time.Second       // for tmux, and the end of an earlier terminal
-	maxReconnect = 3                      // in a row, for one server
+	terminalLook  = 100 * time.Millisecond // at the files and at the process
+	screenLook    = 300 * time.Millisecond // at the screen, which costs a process
+	takenWithin   = 10 * time.Second       // for a message
+	startWithin   = 30 * time.Second       // for tmux, and the end of an earlier terminal
+	connectWithin = 10 * time.Second       // of the other servers, after the channels
+	maxReconnect  = 3                      // in a row, for one server
 )
 
 // A Terminal is one interactive process of the CLI, in a terminal of its own
@@ -95,6 +96,8 @@ type Terminal struct {
 	mu         sync.Mutex
 	seen       noteReader
 	registered map[string]bool
+	pending    map[string]bool // servers that are being connected
+	since      time.Time       // when the channels were registered
 	reconnects map[string]int
 	last       string // of the screen, when the process had ended
 }
@@ -112,7 +115,7 @@ func StartTerminal(c Command, ch Channels, o Options) (*Terminal, error) {
 		cfg: ch, command: c, observe: o.Observe, log: o.Log, tmux: tmux{dir: ch.Dir, env: c.Env},
 		open: make(chan struct{}), gone: make(chan struct{}),
 		notes: follower{path: ch.Notes()}, debug: follower{path: ch.debug()},
-		registered: map[string]bool{}, reconnects: map[string]int{},
+		registered: map[string]bool{}, pending: map[string]bool{}, reconnects: map[string]int{},
 	}
 	if t.observe == nil {
 		t.observe = func(Output) {}
@@ -283,6 +286,7 @@ func (t *Terminal) readDebug(ctx context.Context) error {
 		return fmt.Errorf("read the CLI's debug log: %w", err)
 	}
 	for _, line := range lines {
+		t.connecting(line)
 		news, ok := parseDebug(line)
 		if !ok || !t.ours(news.server) {
 			continue
@@ -298,15 +302,39 @@ func (t *Terminal) readDebug(ctx context.Context) error {
 	return nil
 }
 
+// connecting counts the servers that are being connected: the model sees only
+// the tools of those that are when its turn begins.
+func (t *Terminal) connecting(line string) {
+	server, begins, ok := parseConnection(line)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if begins {
+		t.pending[server] = true
+	} else {
+		delete(t.pending, server)
+	}
+}
+
 func (t *Terminal) ours(server string) bool {
 	return slices.Contains(t.cfg.names(), server)
 }
 
-// isReady reports whether the CLI is past its dialogs and takes our channels.
+// isReady reports whether the CLI is past its dialogs, takes our channels and
+// has its servers. One that does not connect is not waited for for long.
 func (t *Terminal) isReady() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.seen.started && len(t.registered) == len(t.cfg.Servers)
+	if !t.seen.started || len(t.registered) < len(t.cfg.Servers) {
+		return false
+	}
+	if t.since.IsZero() {
+		t.since = time.Now()
+	}
+	quiet := time.Since(t.since)
+	return quiet > connectWithin || len(t.pending) == 0 && quiet >= settled
 }
 
 // errEnded is what every error of ended is.
@@ -315,7 +343,14 @@ var errEnded = errors.New("the process ended")
 // ended is the error of a process that is gone.
 func (t *Terminal) ended(ctx context.Context) error {
 	how, err := t.tmux.end(ctx)
-	if err != nil || how == "" {
+	for range 5 { // tmux may not have noticed yet
+		if err != nil || how != "" {
+			break
+		}
+		t.rest(ctx, terminalLook)
+		how, err = t.tmux.end(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: somebody has closed the terminal", errEnded)
 	}
 	if screen, err := t.tmux.remains(ctx); err == nil {
@@ -326,6 +361,9 @@ func (t *Terminal) ended(ctx context.Context) error {
 		t.mu.Lock()
 		t.last = strings.Join(lines[max(len(lines)-tailLines, 0):], "\n")
 		t.mu.Unlock()
+	}
+	if how == "" {
+		return errEnded
 	}
 	return fmt.Errorf("%w: %s", errEnded, how)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -81,8 +82,8 @@ func (m tmux) number(ctx context.Context, format string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(out))
 }
 
-// end says how the program ended: "exit status 3" or "signal 9"; "" while it
-// runs.
+// end says how the program ended: "exit status 3" or "signal 9"; "" where
+// nobody knows.
 func (m tmux) end(ctx context.Context) (string, error) {
 	out, err := m.run(ctx, "display-message", "-p", "-t", pane, "#{pane_dead},#{pane_dead_status},#{pane_dead_signal}")
 	if err != nil {
@@ -158,8 +159,21 @@ func endGroup(pid int) {
 	syscall.Kill(-pid, syscall.SIGKILL) //nolint:errcheck // it may just have ended
 }
 
-// alive reports whether the process pid, or the group -pid, is there.
-func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+// alive reports whether the process pid, or the group -pid, runs. One that has
+// ended and that nobody has asked for its status does not run: tmux forgets to,
+// now and then.
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil && !zombie(pid) }
+
+// zombie reports whether the process has ended and waits for its parent; false
+// where the system does not say.
+func zombie(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // after the name
+	return strings.HasPrefix(rest, "Z")
+}
 
 func awaitEnd(ended func() bool, within time.Duration) {
 	for deadline := time.Now().Add(within); !ended() && time.Now().Before(deadline); {

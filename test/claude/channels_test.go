@@ -129,7 +129,7 @@ func TestRestartInChannelsModeKeepsTheEvents(t *testing.T) {
 	h.run("restart")
 	h.pushedBy("webhook-channel")
 	h.poll("event in the fresh session", func() bool { return len(reached(p)) == 2 })
-	if s := h.status().Session; s.PID == first || syscall.Kill(first, 0) == nil {
+	if s := h.status().Session; s.PID == first || runs(first) {
 		t.Errorf("session %+v after process %d, want a new one and the old one gone", s, first)
 	}
 	records := p.Records("event")
@@ -152,7 +152,7 @@ func TestCrashInChannelsModeIsMended(t *testing.T) {
 	if o := h.decided(crashLoop); o.Verdict != "real" {
 		t.Errorf("occurrence = %+v, want real", o)
 	}
-	if !strings.Contains(h.log.String(), "cause=crashed detail=\"the process ended: signal 9") {
+	if !strings.Contains(h.log.String(), "cause=crashed detail=\"the process ended") {
 		t.Errorf("the log does not say how the session ended:\n%s", h.log)
 	}
 }
@@ -165,7 +165,7 @@ func TestKilledKeeperLeavesASessionThatTheNextOneEnds(t *testing.T) {
 	h.up()
 	h.poll("fresh session", func() bool { s := h.status().Session; return s.PID != orphan && s.EndedAt == nil })
 	h.pushedBy("webhook-channel")
-	if syscall.Kill(orphan, 0) == nil {
+	if runs(orphan) {
 		t.Errorf("process %d of the killed keeper lives on", orphan)
 	}
 	h.post(payload(t))
@@ -206,7 +206,7 @@ func TestEndOfDutyEndsTheTerminal(t *testing.T) {
 	h, _ := channelsHouse(t, "")
 	pid := h.status().Session.PID
 	h.stop()
-	if syscall.Kill(pid, 0) == nil {
+	if runs(pid) {
 		t.Errorf("process %d lives on", pid)
 	}
 	for _, name := range []string{"intake", "pump", "talk", "session"} {

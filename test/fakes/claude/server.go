@@ -41,6 +41,8 @@ type message struct {
 // channel that says nothing.
 func (c *cli) start(name, news string) error {
 	e := c.config[name]
+	c.log(name, "Starting connection with timeout of 30000ms")
+	defer c.log(name, "Successfully connected (transport: stdio) in 1ms")
 	if e.Command == "" {
 		c.register(name, news, true)
 		return nil
