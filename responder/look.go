@@ -47,6 +47,10 @@ func (f FirstLook) Look(ctx context.Context, d runbook.Delivery, alerts []runboo
 	look := Look{Checked: checked(seen)}
 	if p := seen.Problems; p != nil {
 		look.Health = health(*p)
+		if found := seen.Inferred(); found != "" {
+			look.Health.Healthy = false // that it is well somewhere proves nothing
+			look.Found = append(look.Found, found)
+		}
 		look.describe(*p)
 	} else {
 		look.Unseen = unseen(seen)

@@ -127,6 +127,13 @@ func TestAClusterThatHangsIsToldOnce(t *testing.T) {
 // An alert of SigNoz often names no cluster. The rest can be asked all the same.
 func TestWithoutAClusterTheRestIsLookedAt(t *testing.T) {
 	a := alert("HighErrorRate", "cart", "", critical)
+	a.Env = runbook.Dev // of which there is none
 	text := told(t, newScene(a.StartsAt).looker(t), a)
 	check(t, text, []string{"GitLab; SigNoz. Not the pods: the alert names no single cluster", "!412", "of requests fail"}, nil)
+}
+
+func TestTheOnlyClusterThatRunsItIsLookedAt(t *testing.T) {
+	a := alert("HighErrorRate", "orders-api", "", critical)
+	text := told(t, newScene(a.StartsAt).looker(t), a)
+	check(t, text, []string{"The alert names no cluster; only platform-prod runs a workload called orders-api", "NotReady"}, nil)
 }

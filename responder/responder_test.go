@@ -232,7 +232,7 @@ func TestVerdicts(t *testing.T) {
 		{"a part of a name is no proof", 0, "", alert("KubePodNotReady", "openaire", "platform-prod"), runbook.Real, "not proven"},
 		{"lost data proves nothing", 0, "", alert("KubePodNotReady", "openaire-test", "platform-prod", noData), runbook.Real, "lost its data"},
 		{"an unknown cluster is looked at by a person", 0, "", alert("KubePodNotReady", "openaire-test", "mars"), runbook.Real, "unknown cluster"},
-		{"no cluster too", 0, "", alert("KubePodNotReady", "openaire-test", ""), runbook.Real, "names no single cluster"},
+		{"no cluster too", 0, "", alert("KubePodNotReady", "openaire-test", ""), runbook.Real, "The alert names no cluster; only platform-prod runs a workload called openaire-test"},
 		{"an unknown format is real", 0, "", alert("backup failed", "", "", unrecognised), runbook.Real, `Body: {"x":1}`},
 		{"a test alert goes through", 0, "", alert("Test Alert (x)", "", "", critical, test), runbook.Real, "INFO: a test alert"},
 	}

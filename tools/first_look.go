@@ -129,6 +129,7 @@ type Look struct {
 	allClusters   bool     // SigNoz knows no such cluster, so all were asked
 	changesKnown  []string // the sources of changes that answered
 	windowsOfSpan period
+	place         place // of an alert that names no cluster
 }
 
 // A Change is something that was changed before or while it began.
@@ -172,7 +173,11 @@ func newLook() Look {
 
 // gather asks the sources.
 func (f *FirstLook) gather(ctx context.Context, look Look) Look {
+	several := look.Cluster == runbook.Several
 	f.tidy(&look)
+	if !several {
+		look.place = f.search(ctx, look)
+	}
 	var (
 		wg sync.WaitGroup
 		mu sync.Mutex
@@ -288,6 +293,6 @@ func subjectOfLabels(alerts []runbook.Occurrence) string {
 func (l Look) view() Look {
 	return Look{
 		Delivery: l.Delivery, Alert: l.Alert, Service: l.Service, Cluster: l.Cluster, Namespace: l.Namespace,
-		Env: l.Env, Began: l.Began, Ended: l.Ended, At: l.At, Status: l.Status,
+		Env: l.Env, Began: l.Began, Ended: l.Ended, At: l.At, Status: l.Status, place: l.place,
 	}
 }

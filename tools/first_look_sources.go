@@ -75,10 +75,13 @@ func (f *FirstLook) history(ctx context.Context, l Look) (func(*Look), []error) 
 
 // cluster returns the cluster of the look. The error tells the configured ones.
 func (f *FirstLook) cluster(l Look) (*Cluster, error) {
-	if l.Cluster == "" {
-		return nil, errors.New("the alert names no single cluster")
+	switch {
+	case l.where() != "":
+		return f.cfg.Clusters.Get(l.where())
+	case l.place.why != "":
+		return nil, errors.New("the alert names no cluster: " + l.place.why)
 	}
-	return f.cfg.Clusters.Get(l.Cluster)
+	return nil, errors.New("the alert names no single cluster")
 }
 
 func (f *FirstLook) pods(ctx context.Context, l Look) (func(*Look), []error) {

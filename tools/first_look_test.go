@@ -1,10 +1,15 @@
 package tools_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/client-go/rest"
+
+	"watchkeeper/demo/cluster"
+	"watchkeeper/runbook"
 	"watchkeeper/test/fakes/gitlab"
 	"watchkeeper/test/fakes/signoz"
 	"watchkeeper/tools"
@@ -59,6 +64,52 @@ func TestWhatIsNotConfiguredIsAGap(t *testing.T) {
 	s := startWith(t, look.Tools()...)
 	got := s.ok("first_look", map[string]any{"cluster": "platform-prod", "service": "cart", "namespace": "shop"})
 	contains(t, got, "CrashLoopBackOff", "GitLab (merges): not configured", "SigNoz: not configured")
+}
+
+// TestAnAlertWithoutAClusterIsLookedFor is what SigNoz sends by default.
+func TestAnAlertWithoutAClusterIsLookedFor(t *testing.T) {
+	store := openStore(t)
+	s := startWith(t, tools.NewFirstLook(tools.FirstLookConfig{Clusters: sample(t), Store: store}).Tools()...)
+	tests := []struct {
+		name, service string
+		env           runbook.Env
+		want          string
+		wantNot       string
+	}{
+		{
+			"the only one that runs it is shown", "orders-api", runbook.EnvUnknown,
+			"- The alert names no cluster; only platform-prod runs a workload called orders-api, and that one is shown.\n- Broken now: Deployment shop/orders-api", "(prod): the alert",
+		},
+		{"of the same environment", "checkout-api", runbook.Dev, "only platform-dev runs a workload called checkout-api", "platform-prod"},
+		{"two are not guessed at", "checkout-api", runbook.EnvUnknown, "the alert names no cluster: checkout-api runs in platform-dev, platform-prod; ask for each", "Deployment"},
+		{"a stateful one", "postgres", runbook.Prod, "only platform-prod runs a workload called postgres", ""},
+		{"none", "nobody", runbook.EnvUnknown, "the alert names no cluster: no workload is called nobody", "Deployment"},
+		{"no name at all", "<b>", runbook.EnvUnknown, "the alert names no single cluster", "Deployment"},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := alert("Slow", tt.service, time.Now().Add(-time.Duration(10+i)*time.Minute))
+			a.Cluster, a.Namespace, a.Env, a.Name, a.Fingerprint = "", "", tt.env, tt.name, tt.name
+			got := session{t, s.srv}.ok("first_look", map[string]any{"delivery": putAlert(t, store, a)})
+			contains(t, got, tt.want)
+			if tt.wantNot != "" && strings.Contains(got, tt.wantNot) {
+				t.Errorf("the look says %q:\n%s", tt.wantNot, got)
+			}
+		})
+	}
+}
+
+func TestAClusterThatIsSilentMakesTheOtherUncertain(t *testing.T) {
+	srv := httptest.NewServer(cluster.New(time.Now()))
+	t.Cleanup(srv.Close)
+	clusters := tools.NewClusters(
+		tools.ClusterConfig{Name: "platform-prod", Config: cluster.RESTConfig(srv.URL, "platform-prod")},
+		tools.ClusterConfig{Name: "gone", Config: &rest.Config{Host: "http://127.0.0.1:1"}})
+	store := openStore(t)
+	a := alert("Slow", "cart", time.Now().Add(-10*time.Minute))
+	a.Cluster, a.Env = "", runbook.EnvUnknown
+	s := startWith(t, tools.NewFirstLook(tools.FirstLookConfig{Clusters: clusters, Store: store}).Tools()...)
+	contains(t, s.ok("first_look", map[string]any{"delivery": putAlert(t, store, a)}), "cart runs in platform-prod, and gone did not answer")
 }
 
 func TestFirstLookSaysWhatItNeeds(t *testing.T) {

@@ -58,7 +58,11 @@ func imageChanges(p Problems, l Look) []Change {
 // Hints are the conclusions that the evidence allows, in own words: they hold
 // names, but no sentence that somebody else wrote.
 func (l Look) Hints() []string {
-	hints := append(l.stateHints(), l.Causes()...)
+	var hints []string
+	if found := l.Inferred(); found != "" {
+		hints = append(hints, found)
+	}
+	hints = slices.Concat(hints, l.stateHints(), l.Causes())
 	if l.History != nil {
 		hints = append(hints, "History: "+oneLine(l.History.Line(), 300))
 	}
@@ -260,7 +264,7 @@ func (l Look) headline() string {
 	if l.Namespace != "" {
 		s += ", namespace " + oneLine(l.Namespace, 63)
 	}
-	s += fmt.Sprintf(", cluster %s (%s)", oneLine(orElse(l.Cluster, "unknown"), 120), orUnknown(l.Env))
+	s += fmt.Sprintf(", cluster %s (%s)", oneLine(orElse(l.where(), "unknown"), 120), orUnknown(l.Env))
 	if l.Status != "" {
 		s += fmt.Sprintf(", %s, %s", l.Severity, l.Status)
 	}
