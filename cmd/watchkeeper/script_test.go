@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 )
+
+var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"watchkeeper": main})
@@ -35,7 +38,7 @@ func TestMain(m *testing.M) {
 // $LISTEN is an address that nobody uses.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata",
+		Dir: "testdata", UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error { return setUp(t, env) },
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"alert":   scriptAlert,

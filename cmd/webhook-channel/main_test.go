@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -8,8 +9,10 @@ import (
 	"watchkeeper/cmd/internal/scripted"
 )
 
+var update = flag.Bool("update", false, "rewrite what the scripts compare with")
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"webhook-channel": main})
 }
 
-func TestScript(t *testing.T) { scripted.Run(t, "webhook-channel") }
+func TestScript(t *testing.T) { scripted.Run(t, "webhook-channel", *update) }

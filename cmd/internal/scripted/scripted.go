@@ -30,12 +30,12 @@ import (
 const common = "../internal/scripted/testdata"
 
 // Run runs the scripts of the server program, which the caller's TestMain has
-// made a command.
-func Run(t *testing.T, program string) {
+// made a command. update rewrites what they compare with.
+func Run(t *testing.T, program string, update bool) {
 	t.Helper()
 	for _, dir := range []string{common, "testdata"} {
 		testscript.Run(t, testscript.Params{
-			Dir:   dir,
+			Dir: dir, UpdateScripts: update,
 			Setup: func(env *testscript.Env) error { return setUp(env, program) },
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"config": config, "converse": converse, "occupy": occupy, "newer": newer,
