@@ -42,7 +42,7 @@ type PastWrite struct {
 	Action, Target string
 	Delivery       DeliveryID // 0 if none was named
 	At             time.Time  // UTC, when it began
-	EndedAt        time.Time // UTC; zero while it runs, or if whoever ran it died
+	EndedAt        time.Time  // UTC; zero while it runs, or if whoever ran it died
 	Outcome        Outcome
 }
 
