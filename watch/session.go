@@ -30,7 +30,7 @@ type Session struct {
 // Look implements [Check].
 func (s Session) Look(_ context.Context, m Moment) ([]Finding, error) {
 	f := Finding{
-		Key: "session", Since: m.silence(sqlite.SessionSign), Severity: runbook.Critical, Ours: true,
+		Key: "session", Since: m.silence(sqlite.SessionSign), Severity: runbook.Critical, Ours: !s.StandIn,
 		Title:   "no session is on duty",
 		Impact:  "Nobody investigates alerts. They are kept, and each is paged about 9 minutes after it came.",
 		Default: "I go on trying.",

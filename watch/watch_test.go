@@ -402,6 +402,23 @@ func (o outbox) OldestUnsent(context.Context) (time.Time, string, error) {
 	return o.since, "channel_not_found", nil
 }
 
+func TestTheMonitorOutsideHearsOfASessionThatNobodyReplaces(t *testing.T) {
+	for _, standIn := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &watch.Watchdog{Memory: open(t, filepath.Join(t.TempDir(), "memory.db")), Checks: []watch.Check{watch.Session{StandIn: standIn}}, Log: quiet}
+			for range 4 {
+				if err := w.Step(t.Context(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute + 50*time.Second)
+			}
+			if got := w.Unwell(time.Now()); (len(got) == 0) != standIn {
+				t.Errorf("with a stand-in %t: unwell = %q", standIn, got)
+			}
+		})
+	}
+}
+
 func TestThatPeopleCannotBeReachedIsForTheMonitorOutside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := open(t, filepath.Join(t.TempDir(), "memory.db"))

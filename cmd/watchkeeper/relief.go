@@ -80,7 +80,9 @@ func (r *relief) shift(ctx context.Context) {
 	r.watch(ctx, false)
 	stop()
 	shift.Wait()
-	r.log.InfoContext(ctx, "the responder hands back", "session", r.session.Session())
+	if ctx.Err() == nil {
+		r.log.InfoContext(ctx, "the responder hands back", "session", r.session.Session())
+	}
 }
 
 // watch looks at the session until the responder is on duty, or is not, as
