@@ -56,9 +56,11 @@ func attachable(ctx context.Context, h *house.House) error {
 		return err
 	case !last.EndedAt.IsZero():
 		return fmt.Errorf("the session has ended (%s) and the next one has not begun; see watchkeeper status", last.Reason)
+	case last.Mode == "stream":
+		return fmt.Errorf("the session runs in stream mode, which has no terminal; what it does is in %s, and watchkeeper status says why there are no channels",
+			h.Dir.Path("session", "transcript.jsonl"))
 	case last.Mode != "channels":
-		return fmt.Errorf("the session runs in %s mode, which has no terminal; what it does is in %s, and watchkeeper status says why there are no channels",
-			last.Mode, h.Dir.Path("session", "transcript.jsonl"))
+		return fmt.Errorf("no model is on duty (%s), so there is no terminal; see watchkeeper status", last.Mode)
 	}
 	return nil
 }

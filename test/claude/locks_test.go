@@ -10,6 +10,7 @@ import (
 
 	"watchkeeper/channels/slack/fakeslack"
 	"watchkeeper/test/fakes/claude"
+	"watchkeeper/test/messages"
 )
 
 // second starts another watchkeeper up on the state directory of h.
@@ -79,6 +80,35 @@ func TestACrowdStealsNothing(t *testing.T) {
 	}
 	if got := session.Records("event"); len(got) != 2 || got[0].Server != "webhook" || got[1].Text != "what is going on?" && !strings.Contains(got[1].Text, "what is going on?") {
 		t.Errorf("events = %+v, want the alert and the message, once each", got)
+	}
+	quiet(t, hand)
+}
+
+func TestACrowdStealsNothingFromTheStream(t *testing.T) {
+	slack, config, tokens := withSlack(t)
+	talk := messages.Rule{Name: "talk", When: messages.Match{Agent: messages.Main, Text: "what is going on"}}
+	script, api := model(t, append([]messages.Rule{talk}, investigation(nil)...)...)
+	h := newHouse(t, api, config, tokens)
+	h.poll("session", func() bool { s := h.status().Session; return s != nil && s.Mode == "stream" })
+	hand := claude.New(t)
+	byHand(t, h.dir, append(slices.Clone(h.env), "CLAUDE="+hand.Path, "WATCHKEEPER_STATE="+h.state))
+	h.poll("session by hand", func() bool { return len(hand.Records("ready")) == 1 })
+	before := h.hosts()
+	claudeList(t, h)
+	h.post(payload(t))
+	h.decided(crashLoop)
+	slack.Say(onCall, "what is going on?")
+	if _, err := script.AwaitRule(within(t), "talk"); err != nil {
+		t.Error(err)
+	}
+	if n := script.Count("dispatch"); n != 1 {
+		t.Errorf("%d dispatches, want one", n)
+	}
+	if after := h.hosts(); !maps.Equal(before, after) {
+		t.Errorf("hosts were %v and are %v", before, after)
+	}
+	if n := slack.Opens(); n != 1 {
+		t.Errorf("%d connections were opened to Slack, want one", n)
 	}
 	quiet(t, hand)
 }
