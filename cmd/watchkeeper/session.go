@@ -48,9 +48,13 @@ func newSession(h *house.House, f house.Flags, floor *floor) (keptSession, error
 	if err != nil {
 		return keptSession{}, err
 	}
+	settings, err := settingsFile(h)
+	if err != nil {
+		return keptSession{}, err
+	}
 	command := session.Command{
 		Path: h.Config.Session.Claude, Dir: h.Workspace, Env: sessionEnv(h, also), MCPConfig: mcp,
-		Settings: settingsFile(h.Workspace), Model: h.Config.Session.Model, Agents: defined,
+		Settings: settings, Model: h.Config.Session.Model, Agents: defined,
 		Tools: []string{"Agent", "ToolSearch"}, // not even Read: a file of this machine is no evidence
 	}
 	if err := command.Validate(); err != nil {
@@ -161,14 +165,4 @@ func serverPath(name string) (string, error) {
 		return "", fmt.Errorf("find %s: %w; the four programs belong into one folder", name, err)
 	}
 	return path, nil
-}
-
-// settingsFile is the settings of the workspace, passed by name because the
-// CLI drops a project's permissions in a folder that nobody has trusted.
-func settingsFile(workspace string) string {
-	path := filepath.Join(workspace, ".claude", "settings.json")
-	if _, err := os.Stat(path); err != nil {
-		return ""
-	}
-	return path
 }
