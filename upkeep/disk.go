@@ -75,10 +75,11 @@ func (d *Disk) Look(ctx context.Context, now time.Time) error {
 // low tells people once a day.
 func (d *Disk) low(ctx context.Context, left uint64, now time.Time) error {
 	d.Log.WarnContext(ctx, "disk space is low", "free_bytes", left)
-	return d.People.Send(ctx, message("disk-low:"+now.UTC().Format(time.DateOnly), fmt.Sprintf(
-		"The disk of Watchkeeper itself has %s left. Make room before it is full: no alert can be stored then. "+
-			"What takes the space: du -xh --max-depth=2 / | sort -h | tail; what is safe to remove: docs/operations.md, \"The disk fills up\".",
-		Bytes(left)), now, false))
+	return d.People.Send(ctx, runbook.Message{
+		Key: "disk-low:" + now.UTC().Format(time.DateOnly), Kind: "message", CreatedAt: now,
+		Text: fmt.Sprintf("The disk of Watchkeeper itself has %s left. Make room before it is full: no alert can be stored then. "+
+			"What takes the space: du -xh --max-depth=2 / | sort -h | tail; what is safe to remove: docs/operations.md, \"The disk fills up\".", Bytes(left)),
+	})
 }
 
 // scarce makes room first, since the page needs it.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 )
 
@@ -33,10 +32,7 @@ type Keeper struct {
 // Run looks after disk and memory until ctx is done, and returns nil then. What
 // fails is logged and tried again: nothing else may end because of it.
 func (k *Keeper) Run(ctx context.Context) error {
-	next, err := k.due(ctx)
-	if err != nil {
-		return err
-	}
+	next := k.due(ctx)
 	for ctx.Err() == nil {
 		if err := k.Disk.Look(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			k.Log.ErrorContext(ctx, "disk not looked after", "err", err)
@@ -53,18 +49,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 // due returns when the memory is to be pruned next; the last time is in it.
-func (k *Keeper) due(ctx context.Context) (time.Time, error) {
-	beats, err := k.Memory.Beats(ctx)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look for the last pruning: %w", err)
-	}
+func (k *Keeper) due(ctx context.Context) time.Time {
 	next := time.Now().Add(lookEvery) // everybody else starts first
+	beats, err := k.Memory.Beats(ctx)
+	if err != nil && ctx.Err() == nil {
+		k.Log.WarnContext(ctx, "last pruning not known, it is soon done again", "err", err)
+	}
 	for _, b := range beats {
 		if last := b.At.Add(pruneEvery); b.Name == BeatName && last.After(next) {
 			next = last
 		}
 	}
-	return next, nil
+	return next
 }
 
 // prune forgets what is old, and returns how long to wait for the next time.
@@ -116,9 +112,4 @@ func Bytes(n uint64) string {
 		return fmt.Sprintf("%.1f %s", size, name)
 	}
 	return fmt.Sprintf("%.0f %s", size, name)
-}
-
-// message is what people hear about the disk while there is time.
-func message(key, text string, now time.Time, urgent bool) runbook.Message {
-	return runbook.Message{Key: key, Kind: "message", Text: text, CreatedAt: now, Urgent: urgent}
 }

@@ -62,6 +62,7 @@ func run(ctx context.Context, f house.Flags, stdin io.Reader, stdout, stderr io.
 	return house.Together(ctx,
 		func(ctx context.Context) error { return channels.Serve(ctx, server, stdin, stdout, h.Log) },
 		h.Intake,
+		h.Upkeep,
 		func(ctx context.Context) error { return h.Watchdog(ctx, nil) },
 		func(ctx context.Context) error { return h.PushTo(ctx, server, state.Pump, "webhook") })
 }
