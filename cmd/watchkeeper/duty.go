@@ -28,6 +28,9 @@ func duty(ctx context.Context, h *house.House, f house.Flags) error {
 	if err != nil {
 		return err
 	}
+	floor := newFloor(h)
+	floor.clear(ctx)
+	defer floor.take()
 	g, ctx := errgroup.WithContext(ctx)
 	triage := responder.New(responder.Config{
 		Store: h.Store, Looker: responder.FirstLook{Tools: eyes.FirstLook()},
@@ -38,9 +41,6 @@ func duty(ctx context.Context, h *house.House, f house.Flags) error {
 		g.Go(func() error { return h.Pump(ctx, state.Pump, "webhook", triage) })
 		return g.Wait()
 	}
-	floor := newFloor(h)
-	floor.take() // from the session of a keeper that was killed
-	defer floor.take()
 	s, err := newSession(h, f, floor)
 	if err != nil {
 		return err

@@ -103,6 +103,15 @@ func (f *floor) changed(s session.State) {
 	f.say("registered")
 }
 
+// clear ends what a keeper that was killed has left: a session in its terminal,
+// which would go on with servers that push into it.
+func (f *floor) clear(ctx context.Context) {
+	f.take()
+	if err := session.EndTerminal(ctx, f.house.Dir.Path("session")); err != nil {
+		f.house.Log.ErrorContext(ctx, "an earlier session may still run", "err", err)
+	}
+}
+
 // take takes the floor back.
 func (f *floor) take() {
 	f.given = time.Time{}

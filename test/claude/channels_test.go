@@ -67,7 +67,7 @@ func (h *house) pushedBy(program string) {
 	h.poll("pump of "+program, func() bool {
 		s := h.status()
 		pump, talk := s.Parts["pump"], s.Parts["talk"]
-		return pump != nil && pump.Program == program && talk != nil
+		return pump != nil && pump.Program == program && (talk != nil || s.Session.Mode == "responder")
 	})
 }
 
@@ -172,6 +172,19 @@ func TestKilledKeeperLeavesASessionThatTheNextOneEnds(t *testing.T) {
 	h.poll("event", func() bool { return len(reached(p)) > 0 })
 	if r := p.Records("event"); len(r) != 1 || r[0].PID == orphan {
 		t.Errorf("events = %+v, want one, in the fresh session", r)
+	}
+}
+
+func TestKeeperInAnotherModeEndsTheSessionThatWasLeft(t *testing.T) {
+	h, _ := channelsHouse(t, "")
+	orphan := h.status().Session.PID
+	h.cmd.Process.Kill()
+	<-h.done
+	h.set("{mode: channels", "{mode: responder")
+	h.up()
+	h.pushedBy("watchkeeper")
+	if runs(orphan) {
+		t.Errorf("process %d of the killed keeper lives on", orphan)
 	}
 }
 
