@@ -82,7 +82,7 @@ func show(ctx context.Context, in Inbox, id runbook.DeliveryID) (string, error) 
 	w.line(warning)
 	now := time.Now()
 	for i, a := range alerts {
-		if !w.alert(a, now, false) {
+		if !w.alert(a, now, allWords) {
 			alerts = alerts[:i]
 			break
 		}

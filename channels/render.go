@@ -106,7 +106,7 @@ func storm(w *writer, s Subject) {
 
 func alerts(w *writer, s Subject, now time.Time) {
 	for i, a := range s.Alerts {
-		if !w.alert(a, now, s.Suggestion == runbook.Dismiss) {
+		if !w.alert(a, now, s.words()) {
 			w.more(s.Delivery.Alerts-i, "alerts", s.Delivery.ID)
 			return
 		}
@@ -116,10 +116,29 @@ func alerts(w *writer, s Subject, now time.Time) {
 	}
 }
 
+// Words say how much an event tells of an alert. Every one of them stays in the
+// session's context until the next restart.
+type words int
+
+const (
+	allWords  words = iota
+	noLinks         // to the sender's own runbook: ours is named
+	firstLine       // of what is to be dismissed
+)
+
+func (s Subject) words() words {
+	switch {
+	case s.Suggestion == runbook.Dismiss:
+		return firstLine
+	case s.Playbook != "" && s.Playbook != runbook.CatchAll:
+		return noLinks
+	}
+	return allWords
+}
+
 // alert writes what is known of one alert; false if not even its first line
-// fits. Of one that is to be dismissed the first line is enough: every word
-// stays in the session's context until the next restart.
-func (w *writer) alert(a runbook.Occurrence, now time.Time, dismiss bool) bool {
+// fits.
+func (w *writer) alert(a runbook.Occurrence, now time.Time, much words) bool {
 	head := fmt.Sprintf("%s %s %q", a.Status, or(a.SeverityRaw), flat(a.Name))
 	if !a.StartsAt.IsZero() {
 		head += fmt.Sprintf(" since %s (%s)", a.StartsAt.UTC().Format("2006-01-02 15:04:05Z"), age(a, now))
@@ -136,14 +155,16 @@ func (w *writer) alert(a runbook.Occurrence, now time.Time, dismiss bool) bool {
 	if !w.foreign(head) {
 		return false
 	}
-	if dismiss {
+	if much == firstLine {
 		return true
 	}
 	if l := labels(a.Alert); l != "" {
 		w.foreign("  " + l)
 	}
 	for _, k := range annotationKeys(a.Annotations) {
-		w.foreign("  " + k + ": " + a.Annotations[k])
+		if k != "runbook_url" || much == allWords {
+			w.foreign("  " + k + ": " + a.Annotations[k])
+		}
 	}
 	if a.Body != "" {
 		w.foreign("  body: " + a.Body)
@@ -161,7 +182,8 @@ func age(a runbook.Occurrence, now time.Time) string {
 // dull labels say nothing that the attributes or the sender's page do not.
 var dull = []string{
 	"alertname", "severity", "threshold.name", "ruleid", "rulesource", "uid", "cluster", "namespace",
-	"service", "prometheus", "grafana_folder", "__alert_rule_uid__", "k8s.cluster.name", "k8s.namespace.name", "service.name",
+	"service", "environment", "deployment.environment", "prometheus", "grafana_folder", "__alert_rule_uid__",
+	"k8s.cluster.name", "k8s.namespace.name", "service.name",
 }
 
 func labels(a runbook.Alert) string {
