@@ -124,7 +124,9 @@ func (e *Exporter) send(ctx context.Context, traces *tracepb.TracesData) error {
 			req.Header.Set(strings.TrimSpace(name), unescape(strings.TrimSpace(value)))
 		}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	// The key must not follow a redirect to another host.
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("export traces: %w", err)
 	}

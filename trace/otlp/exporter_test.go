@@ -198,6 +198,20 @@ func TestAReceiverThatIsDownIsCaughtUpWith(t *testing.T) {
 	}
 }
 
+func TestTheKeyFollowsNoRedirect(t *testing.T) {
+	j := newJourney(t)
+	elsewhere := new(receiver)
+	other := httptest.NewServer(elsewhere)
+	t.Cleanup(other.Close)
+	turn := httptest.NewServer(http.RedirectHandler(other.URL+"/v1/traces", http.StatusTemporaryRedirect))
+	t.Cleanup(turn.Close)
+	j.exporter.Endpoint = turn.URL + "/v1/traces"
+	j.travel("CartDown")
+	if _, err := j.step(); err == nil || elsewhere.key != "" {
+		t.Errorf("error = %v and the key there is %q, want an error and no key", err, elsewhere.key)
+	}
+}
+
 func TestWhatIsRefusedForGoodIsDropped(t *testing.T) {
 	j := newJourney(t)
 	j.receiver.status = http.StatusBadRequest
