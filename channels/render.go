@@ -32,10 +32,12 @@ func Render(s Subject, now time.Time) Event {
 	}
 	w := &writer{left: MaxContent}
 	w.line(cut(s.headline(now), 2*maxLine)) // escaping may have made it longer
-	w.line(warning)
-	if s.Delivery.Kind == runbook.EventStorm {
+	switch {
+	case s.Delivery.Kind == runbook.EventStorm:
+		w.line(warning)
 		storm(w, s)
-	} else {
+	case len(s.Alerts) > 0: // those of a resolve belong to the event that told of them first
+		w.line(warning)
 		alerts(w, s, now)
 	}
 	return Event{Delivery: s.Delivery, Meta: s.meta(), Content: w.String()}
