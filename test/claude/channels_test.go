@@ -141,6 +141,26 @@ func TestRestartInChannelsModeKeepsTheEvents(t *testing.T) {
 	}
 }
 
+func TestNothingIsPushedIntoASessionThatDrains(t *testing.T) {
+	h, p := channelsHouse(t, "")
+	p.Set("claim", "yes")
+	h.post(payload(t))
+	h.poll("claim", func() bool { return h.status().Queue["claimed"] == 1 })
+	restart := exec.Command(binary(t, "watchkeeper"), "restart", "--config", filepath.Join(h.dir, "watchkeeper.yaml"), "--state", h.state)
+	restart.Env = h.env
+	if err := restart.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer restart.Wait()
+	defer restart.Process.Kill()
+	h.pushedBy("watchkeeper")
+	h.post(strings.NewReplacer(crashLoop, "AnotherAlert", `"fingerprint":"`, `"fingerprint":"f`).Replace(payload(t)))
+	h.poll("another alert", func() bool { return h.status().Queue["queued"] == 1 })
+	if got, s := reached(p), h.status(); len(got) != 1 || s.Session.EndedAt != nil || s.Parts["pump"].Program != "watchkeeper" {
+		t.Errorf("events = %q, %+v; want the first alone while the session drains", got, s.Session)
+	}
+}
+
 func TestCrashInChannelsModeIsMended(t *testing.T) {
 	h, p := channelsHouse(t, "")
 	h.post(payload(t))

@@ -47,7 +47,7 @@ func New(t testing.TB) *Play {
 
 // Set changes how the CLI behaves from now on: "gate" closed refuses channels;
 // "dialogs" are shown at the start, comma-separated, see dialogs.go; "fail" is
-// the error code with which turns end; "verdict" is given to every alert;
+// the error code with which turns end; "verdict" is given to every alert, and "claim" claims it first;
 // "permission" is the tool for which every event of slack asks a permission;
 // "ask" is a question that is shown after every message; "refuse" is why the
 // CLI ends at once. "" takes it back.

@@ -222,6 +222,9 @@ func (c *cli) event(server, content string, meta map[string]string) {
 			"params": map[string]any{"request_id": "abcde", "tool_name": tool, "description": "a permission", "input_preview": `{"a":1}`},
 		})
 	}
+	if c.set("claim") != "" && server == "webhook" {
+		c.tool("sre-tools", "incident_history", map[string]any{"delivery": meta["delivery"]})
+	}
 	if v := c.set("verdict"); v != "" && server == "webhook" {
 		c.tool("sre-tools", "log_verdict", map[string]any{
 			"delivery": meta["delivery"], "verdict": v, "escalated": false, "summary": "seen before", "evidence": "history",
