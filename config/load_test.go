@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -83,7 +84,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 	want.OnCall.SlackUser, want.OnCall.Second = "U0123AB4CD", "U0456EF7GH"
 	want.OnCall.QuietHours = hours(t, "22:00-07:00 Europe/Paris")
 	want.Clusters = map[string]config.Cluster{
-		"platform-prod": {Context: "prod-par", Env: runbook.Prod, Aliases: []string{"platform", "prod-par1"}},
+		"platform-prod": {Context: "prod-par", Env: runbook.Prod, Aliases: []string{"platform", "prod-par1"}, Heartbeat: config.Interval(15 * time.Minute)},
 		"platform-dev":  {Context: "dev-par", Env: runbook.Dev},
 	}
 	want.Policy.ProtectedNamespaces = []string{"kube-system", "argocd", "database"}
@@ -93,6 +94,7 @@ func TestLoadReadsTheExample(t *testing.T) {
 	want.GitLab.URL = "https://gitlab.example.com"
 	want.GitLab.Projects = map[string]string{"backend": "group/backend", "data-service": "group/data-service"}
 	want.Session.RestartAt = clock(t, "04:00 Europe/Paris")
+	want.Watch.Senders = map[string]config.Interval{"signoz": config.Interval(24 * time.Hour)}
 	if diff := compare(want, got); diff != "" {
 		t.Errorf("Load(%q) (-want +got):\n%s", example, diff)
 	}

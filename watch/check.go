@@ -14,6 +14,7 @@ type Finding struct {
 	Since     time.Time        // when it began
 	Severity  runbook.Severity // "" is shown to the outside monitor and told to nobody
 	Cluster   string           // "" if it is about none
+	Env       runbook.Env      // of the cluster; "" is treated as prod
 	Title     string           // one line, without the time that passes
 	Found     string
 	Impact    string

@@ -147,7 +147,7 @@ func TestSilenceWhileNobodyWatchedDoesNotCount(t *testing.T) {
 
 func TestTheHeartbeatOfAClusterIsExpected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDog(t, watch.Cluster("platform-prod", 15*time.Minute), watch.Cluster("platform-dev", 15*time.Minute))
+		d := newDog(t, watch.Cluster("platform-prod", runbook.Prod, 15*time.Minute), watch.Cluster("platform-dev", runbook.Dev, 15*time.Minute))
 		for range 4 {
 			d.send("alertmanager", runbook.Alert{Source: "alertmanager", Name: "Watchdog", Cluster: "platform-prod", Status: runbook.Firing, Heartbeat: true})
 			d.send("alertmanager", runbook.Alert{Source: "alertmanager", Name: "Watchdog", Cluster: "platform-dev", Status: runbook.Firing, Heartbeat: true})
@@ -159,6 +159,14 @@ func TestTheHeartbeatOfAClusterIsExpected(t *testing.T) {
 			pass(10 * time.Minute)
 		}
 		d.want("after one stopped", "the heartbeat alert of platform-prod has stopped")
+		pass(20 * time.Minute)
+		all, err := d.store.Escalations(t.Context())
+		if err != nil || len(all) != 2 {
+			t.Fatalf("escalations = %+v, %v, want one of each cluster", all, err)
+		}
+		if all[0].Severity != runbook.Critical || all[0].NextNagAt.IsZero() || all[1].Severity != runbook.Warning || !all[1].NextNagAt.IsZero() {
+			t.Errorf("escalations = %+v, want prod to nag and dev not", all)
+		}
 	})
 }
 

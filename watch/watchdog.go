@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -128,7 +129,7 @@ func (w *Watchdog) tell(ctx context.Context, found []Finding, now time.Time) err
 
 func (f Finding) escalation(now time.Time) runbook.Escalation {
 	return runbook.Escalation{
-		Title: "Watchkeeper: " + f.Title, Severity: f.Severity, Env: runbook.EnvUnknown, Cluster: f.Cluster,
+		Title: "Watchkeeper: " + f.Title, Severity: f.Severity, Env: cmp.Or(f.Env, runbook.EnvUnknown), Cluster: f.Cluster,
 		Impact: f.Impact, Found: f.Found, Recommend: f.Recommend, Default: f.Default, OpenedBy: "watchdog", OpenedAt: now,
 	}
 }

@@ -132,6 +132,14 @@ func speaking() []messages.Block {
 	}
 }
 
+// look is a dispatcher that starts an investigator when it is told LOOK AT IT.
+func look() messages.Rule {
+	return messages.Rule{
+		Name: "look", When: messages.Match{Agent: messages.Main, Text: "LOOK AT IT", NoResult: true},
+		Reply: []messages.Block{messages.Call("Agent", map[string]any{"description": "look", "prompt": "LOOK CLOSER", "subagent_type": "investigator"})},
+	}
+}
+
 const fullReport = "VERDICT: unsure\nDELIVERY: d1\nEVIDENCE:\n- nothing (none)\nGAPS:\n- everything\n"
 
 // untouched fails the test if anything happened.
@@ -272,9 +280,7 @@ func TestAReportWithoutFormIsSentBack(t *testing.T) {
 	script, api := model(t)
 	w := newWalled(t, api, "")
 	if err := script.Set(
-		messages.Rule{Name: "look", When: messages.Match{Agent: messages.Main, Text: "LOOK AT IT", NoResult: true}, Reply: []messages.Block{
-			messages.Call("Agent", map[string]any{"description": "look", "prompt": "LOOK CLOSER", "subagent_type": "investigator"}),
-		}},
+		look(),
 		messages.Rule{Name: "better", When: messages.Match{Agent: messages.Sub, System: "no line VERDICT"}, Reply: []messages.Block{messages.Text(fullReport)}},
 		messages.Rule{Name: "bad", When: messages.Match{Agent: messages.Sub, Text: "LOOK CLOSER"}, Reply: []messages.Block{messages.Text("All is FINE.")}},
 		messages.Rule{Name: "told", When: messages.Match{Agent: messages.Main, Text: "VERDICT: unsure"}},
@@ -292,9 +298,7 @@ func TestASubAgentThatGoesOnForEverIsAskedForAPartialReport(t *testing.T) {
 	w := newWalled(t, api, "session: {agents: {calls: 3}}\n")
 	call := messages.Call("mcp__sre-tools__get_playbook", map[string]any{"name": "unknown"})
 	if err := script.Set(
-		messages.Rule{Name: "look", When: messages.Match{Agent: messages.Main, Text: "LOOK AT IT", NoResult: true}, Reply: []messages.Block{
-			messages.Call("Agent", map[string]any{"description": "look", "prompt": "LOOK CLOSER", "subagent_type": "investigator"}),
-		}},
+		look(),
 		messages.Rule{Name: "enough", When: messages.Match{Agent: messages.Sub, Result: "your 3 calls are used up"}, Times: 2, Reply: []messages.Block{call}},
 		messages.Rule{Name: "partial", When: messages.Match{Agent: messages.Sub, Result: "your 3 calls are used up"}, Reply: []messages.Block{messages.Text(fullReport)}},
 		messages.Rule{Name: "again", When: messages.Match{Agent: messages.Sub}, Reply: []messages.Block{call}},
@@ -314,9 +318,7 @@ func TestASubAgentThatDoesNotHearIsEnded(t *testing.T) {
 	w := newWalled(t, api, "session: {agents: {calls: 1}}\n")
 	call := messages.Call("mcp__sre-tools__get_playbook", map[string]any{"name": "unknown"})
 	if err := script.Set(
-		messages.Rule{Name: "look", When: messages.Match{Agent: messages.Main, Text: "LOOK AT IT", NoResult: true}, Reply: []messages.Block{
-			messages.Call("Agent", map[string]any{"description": "look", "prompt": "LOOK CLOSER", "subagent_type": "investigator"}),
-		}},
+		look(),
 		messages.Rule{Name: "again", When: messages.Match{Agent: messages.Sub}, Reply: []messages.Block{call}},
 		messages.Rule{Name: "told", When: messages.Match{Agent: messages.Main, Text: "task-notification"}},
 	); err != nil {

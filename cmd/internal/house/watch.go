@@ -43,8 +43,8 @@ func (h *House) expected() []watch.Check {
 		all = append(all, watch.Sender(name, time.Duration(h.Config.Watch.Senders[name])))
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Config.Clusters)) {
-		if most := time.Duration(h.Config.Clusters[name].Heartbeat); most > 0 {
-			all = append(all, watch.Cluster(name, most))
+		if c := h.Config.Clusters[name]; c.Heartbeat > 0 {
+			all = append(all, watch.Cluster(name, c.Env, time.Duration(c.Heartbeat)))
 		}
 	}
 	if h.Config.Secrets.SlackBot.Set() {
