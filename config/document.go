@@ -144,9 +144,10 @@ func (d *document) mapping(n *yaml.Node, v reflect.Value, path string, r rules) 
 		v.Set(reflect.MakeMap(v.Type()))
 	}
 	d.members(n, path, func(key, val *yaml.Node, at string) {
-		if !keys.ok(key.Value) {
+		right := keys.ok(key.Value)
+		if !right { // its value may be wrong too
 			d.wrong(key.Line, path, "%s is wrong as a key; want %s", shown(key.Value), keys.want)
-			return
+			at = path + "." + shown(key.Value)
 		}
 		member := reflect.New(v.Type().Elem()).Elem()
 		if member.Kind() == reflect.String {
@@ -154,7 +155,9 @@ func (d *document) mapping(n *yaml.Node, v reflect.Value, path string, r rules) 
 		} else {
 			d.value(val, member, at, r) // a cluster without a value has its defaults
 		}
-		v.SetMapIndex(reflect.ValueOf(key.Value), member)
+		if right {
+			v.SetMapIndex(reflect.ValueOf(key.Value), member)
+		}
 	})
 }
 
