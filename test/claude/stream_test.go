@@ -109,7 +109,7 @@ func TestEventReachesTheModelAndASubAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(r.LastText(), alert) || !strings.Contains(r.Conversation(), "RUNBOOK") {
+	if !strings.Contains(r.LastText(), alert) || !strings.Contains(r.System(), "RUNBOOK") {
 		t.Errorf("the model read %q", r.LastText())
 	}
 	for _, tool := range []string{"Bash", "Write", "Edit", "WebFetch", "WebSearch", "NotebookEdit"} {
