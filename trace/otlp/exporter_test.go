@@ -3,9 +3,8 @@ package otlp_test
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
-	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -16,63 +15,22 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"watchkeeper/mcptool"
 	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 	"watchkeeper/secret"
+	fake "watchkeeper/test/fakes/otlp"
 	"watchkeeper/trace"
 	"watchkeeper/trace/otlp"
 )
-
-// A receiver is an OTLP/HTTP receiver on loopback.
-type receiver struct {
-	status int
-	key    string // of the last request
-	spans  []span
-}
-
-type span struct{ service, trace, id, parent, name, facts string }
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r.key = req.Header.Get("Signoz-Ingestion-Key")
-	if r.status != 0 {
-		http.Error(w, "no", r.status)
-		return
-	}
-	body, err := io.ReadAll(req.Body)
-	var data tracepb.TracesData
-	if err != nil || req.URL.Path != "/v1/traces" || proto.Unmarshal(body, &data) != nil {
-		http.Error(w, "no traces", http.StatusBadRequest)
-		return
-	}
-	for _, rs := range data.ResourceSpans {
-		service := ""
-		for _, a := range rs.Resource.Attributes {
-			if a.Key == "service.name" {
-				service = a.Value.GetStringValue()
-			}
-		}
-		for _, s := range rs.ScopeSpans[0].Spans {
-			var facts []string
-			for _, a := range s.Attributes {
-				facts = append(facts, a.Key+"="+a.Value.GetStringValue())
-			}
-			r.spans = append(r.spans, span{
-				service, hex.EncodeToString(s.TraceId), hex.EncodeToString(s.SpanId), hex.EncodeToString(s.ParentSpanId), s.Name, strings.Join(facts, " "),
-			})
-		}
-	}
-}
 
 // A journey is an alert on its way through a real memory.
 type journey struct {
 	t        *testing.T
 	store    *sqlite.Store
 	exporter *otlp.Exporter
-	receiver *receiver
+	receiver *fake.Receiver
 	log      *bytes.Buffer
 }
 
@@ -83,7 +41,7 @@ func newJourney(t *testing.T) *journey {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	j := &journey{t: t, store: store, receiver: new(receiver), log: new(bytes.Buffer)}
+	j := &journey{t: t, store: store, receiver: new(fake.Receiver), log: new(bytes.Buffer)}
 	srv := httptest.NewServer(j.receiver)
 	t.Cleanup(srv.Close)
 	j.exporter = &otlp.Exporter{
@@ -94,11 +52,13 @@ func newJourney(t *testing.T) *journey {
 }
 
 // step exports and returns what arrived.
-func (j *journey) step() ([]span, error) {
-	j.receiver.spans = nil
+func (j *journey) step() ([]fake.Span, error) {
 	_, err := j.exporter.Step(j.t.Context())
-	return j.receiver.spans, err
+	return j.receiver.Take(), err
 }
+
+// key is what the receiver was sent as its key.
+func key(r *fake.Receiver) string { return r.Header().Get("Signoz-Ingestion-Key") }
 
 // travel takes an alert from its reception to its verdict.
 func (j *journey) travel(name string) {
@@ -149,10 +109,10 @@ func TestOneTraceFromReceptionToVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	root := span{}
+	root := fake.Span{}
 	for _, s := range spans {
-		got = append(got, s.service+": "+s.name)
-		if s.parent == "" {
+		got = append(got, s.Service+": "+s.Name)
+		if s.Parent == "" {
 			root = s
 		}
 	}
@@ -166,19 +126,19 @@ func TestOneTraceFromReceptionToVerdict(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, s := range spans {
-		if s.trace != root.trace || s != root && s.parent != root.id || ids[s.id] {
+		if s.Trace != root.Trace || s.ID != root.ID && s.Parent != root.ID || ids[s.ID] {
 			t.Errorf("%+v is no child of %+v, or there twice", s, root)
 		}
-		ids[s.id] = true
-		if strings.HasPrefix(s.name, "tool") && s.facts != "cluster=prod tool=kube_logs" {
-			t.Errorf("%s carries %q, want the tool and the cluster alone", s.name, s.facts)
+		ids[s.ID] = true
+		if want := map[string]string{"cluster": "prod", "tool": "kube_logs"}; strings.HasPrefix(s.Name, "tool") && !maps.Equal(s.Facts, want) {
+			t.Errorf("%s carries %q, want the tool and the cluster alone", s.Name, s.Facts)
 		}
 	}
-	if !strings.Contains(root.facts, "verdict=real") || !strings.Contains(root.facts, "delivery=d1") {
-		t.Errorf("the root carries %q, want the delivery and its verdict", root.facts)
+	if root.Facts["verdict"] != "real" || root.Facts["delivery"] != "d1" {
+		t.Errorf("the root carries %q, want the delivery and its verdict", root.Facts)
 	}
-	if j.receiver.key != "top secret" {
-		t.Errorf("the receiver got the key %q", j.receiver.key)
+	if got := key(j.receiver); got != "top secret" {
+		t.Errorf("the receiver got the key %q", got)
 	}
 	if again, err := j.step(); err != nil || len(again) != 0 {
 		t.Errorf("the next step exports %v, %v; want nothing", again, err)
@@ -187,12 +147,12 @@ func TestOneTraceFromReceptionToVerdict(t *testing.T) {
 
 func TestAReceiverThatIsDownIsCaughtUpWith(t *testing.T) {
 	j := newJourney(t)
-	j.receiver.status = http.StatusServiceUnavailable
+	j.receiver.Refuse(http.StatusServiceUnavailable)
 	j.travel("CartDown")
 	if _, err := j.step(); err == nil || !strings.Contains(err.Error(), "503") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error = %v, want one with the status and without the key", err)
 	}
-	j.receiver.status = 0
+	j.receiver.Refuse(0)
 	if spans, err := j.step(); err != nil || len(spans) != 8 {
 		t.Errorf("later %d spans arrive, %v; want all 8", len(spans), err)
 	}
@@ -200,26 +160,26 @@ func TestAReceiverThatIsDownIsCaughtUpWith(t *testing.T) {
 
 func TestTheKeyFollowsNoRedirect(t *testing.T) {
 	j := newJourney(t)
-	elsewhere := new(receiver)
+	elsewhere := new(fake.Receiver)
 	other := httptest.NewServer(elsewhere)
 	t.Cleanup(other.Close)
 	turn := httptest.NewServer(http.RedirectHandler(other.URL+"/v1/traces", http.StatusTemporaryRedirect))
 	t.Cleanup(turn.Close)
 	j.exporter.Endpoint = turn.URL + "/v1/traces"
 	j.travel("CartDown")
-	if _, err := j.step(); err == nil || elsewhere.key != "" {
-		t.Errorf("error = %v and the key there is %q, want an error and no key", err, elsewhere.key)
+	if _, err := j.step(); err == nil || elsewhere.Header() != nil {
+		t.Errorf("error = %v and elsewhere is asked with %v, want an error alone", err, elsewhere.Header())
 	}
 }
 
 func TestWhatIsRefusedForGoodIsDropped(t *testing.T) {
 	j := newJourney(t)
-	j.receiver.status = http.StatusBadRequest
+	j.receiver.Refuse(http.StatusBadRequest)
 	j.travel("CartDown")
 	if _, err := j.step(); err != nil {
 		t.Errorf("error = %v, want none: it would be refused again", err)
 	}
-	j.receiver.status = 0
+	j.receiver.Refuse(0)
 	if spans, err := j.step(); err != nil || len(spans) != 0 {
 		t.Errorf("later %d spans arrive, %v; want none", len(spans), err)
 	}
