@@ -103,7 +103,7 @@ func (s *Store) Spans(ctx context.Context, limit int) ([]runbook.Span, error) {
 }
 
 // SentUntraced returns messages that were sent after since and whose way is to
-// be exported.
+// be exported; one that is about several deliveries once for each.
 func (s *Store) SentUntraced(ctx context.Context, since time.Time, limit int) ([]runbook.Sent, error) {
 	all, err := collect(ctx, s.read, func(r *sql.Rows) (runbook.Sent, error) {
 		var m runbook.Sent
@@ -112,8 +112,9 @@ func (s *Store) SentUntraced(ctx context.Context, since time.Time, limit int) ([
 		m.Stored, m.Shown = at(stored), at(shown)
 		return m, err
 	}, `SELECT o.id, d.id, d.trace, o.kind, o.created_at, o.sent_at
-		FROM outbox o JOIN escalations e ON e.id = o.escalation JOIN deliveries d ON d.id = e.delivery_id
-		WHERE o.state = 'sent' AND o.traced = 0 AND o.escalation <> 0 AND o.sent_at > ? AND d.trace <> '' ORDER BY o.sent_at LIMIT ?`, ms(since), limit)
+		FROM outbox o JOIN escalations e ON e.id = o.escalation OR e.id IN (SELECT value FROM json_each(o.about))
+		JOIN deliveries d ON d.id = e.delivery_id
+		WHERE o.state = 'sent' AND o.traced = 0 AND o.sent_at > ? AND d.trace <> '' ORDER BY o.sent_at, o.id, d.id LIMIT ?`, ms(since), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read sent messages: %w", err)
 	}

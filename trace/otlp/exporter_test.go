@@ -145,6 +145,53 @@ func TestOneTraceFromReceptionToVerdict(t *testing.T) {
 	}
 }
 
+// TestANagIsPartOfEveryTraceThatItIsAbout sends one message for two alerts.
+func TestANagIsPartOfEveryTraceThatItIsAbout(t *testing.T) {
+	j := newJourney(t)
+	ctx, now := t.Context(), time.Now()
+	var about []int64
+	for i, name := range []string{"CartDown", "DiskFull"} {
+		j.travel(name)
+		e, _, err := j.store.Escalate(ctx, runbook.Escalation{
+			Key: name, Delivery: runbook.DeliveryID(i + 1), Title: name, Severity: runbook.Critical, Env: runbook.Prod, OpenedBy: "session", OpenedAt: now,
+		}, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		about = append(about, e.ID)
+	}
+	if err := j.store.Send(ctx, runbook.Message{Key: "nag:1", Kind: "nag", Text: "still", About: about, CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	due, err := j.store.Outbox(ctx, now.Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range due {
+		if err := j.store.MarkSent(ctx, m.ID, "D1", m.Key, now.Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spans, err := j.step()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string][]string{}
+	for _, s := range spans {
+		if strings.HasPrefix(s.Name, "tell a person") {
+			told[s.Trace] = append(told[s.Trace], s.Facts["message.kind"])
+		}
+	}
+	if len(told) != 2 {
+		t.Errorf("messages in %d traces, want 2", len(told))
+	}
+	for trace, kinds := range told {
+		if slices.Sort(kinds); !slices.Equal(kinds, []string{"escalation", "nag"}) {
+			t.Errorf("trace %s tells of %q, want the escalation and the nag", trace, kinds)
+		}
+	}
+}
+
 func TestAReceiverThatIsDownIsCaughtUpWith(t *testing.T) {
 	j := newJourney(t)
 	j.receiver.Refuse(http.StatusServiceUnavailable)
