@@ -11,12 +11,20 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+	"golang.org/x/time/rate"
 
 	"watchkeeper/runbook"
 )
 
 // patience bounds how long a step may take to be kept.
 const patience = 10 * time.Second
+
+// A flood of alerts is not traced one by one: each would cost the memory a
+// commit that the alerts themselves need.
+const (
+	received      = 20 // requests a second whose reception is kept
+	receivedBurst = 100
+)
 
 // A Keeper is what a Recorder needs of the store.
 type Keeper interface {
@@ -29,28 +37,34 @@ type Keeper interface {
 // costs nothing. A step that cannot be kept is logged and forgotten: tracing
 // must never stand in the way.
 type Recorder struct {
-	Memory  Keeper
-	Program string
-	Log     *slog.Logger
+	memory  Keeper
+	program string
+	log     *slog.Logger
+	flood   *rate.Limiter
+}
+
+// New returns a Recorder for the steps of program.
+func New(memory Keeper, program string, log *slog.Logger) *Recorder {
+	return &Recorder{memory: memory, program: program, log: log, flood: rate.NewLimiter(received, receivedBurst)}
 }
 
 // Received keeps that b was received from began on, and stored between reading
 // it and ended.
 func (r *Recorder) Received(ctx context.Context, b runbook.Batch, began, read, ended time.Time) {
-	if r == nil {
+	if r == nil || !r.flood.Allow() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	deliveries, err := r.Memory.Received(ctx, b)
+	deliveries, err := r.memory.Received(ctx, b)
 	var spans []runbook.Span
 	for _, d := range deliveries {
 		spans = append(spans,
-			runbook.Span{Delivery: d, Name: "receive", Program: r.Program, Began: began, Ended: ended, Facts: map[string]string{"sender": b.Source, "format": b.Format}},
-			runbook.Span{Delivery: d, Name: "store", Program: r.Program, Began: read, Ended: ended})
+			runbook.Span{Delivery: d, Name: "receive", Program: r.program, Began: began, Ended: ended, Facts: map[string]string{"sender": b.Source, "format": b.Format}},
+			runbook.Span{Delivery: d, Name: "store", Program: r.program, Began: read, Ended: ended})
 	}
 	if err == nil && len(spans) > 0 {
-		err = r.Memory.RecordSpans(ctx, spans...)
+		err = r.memory.RecordSpans(ctx, spans...)
 	}
 	r.check(ctx, err)
 }
@@ -84,13 +98,13 @@ func (r *Recorder) called(ctx context.Context, tool string, req mcp.CallToolRequ
 	}
 	delivery, err := runbook.ParseDelivery(in.Delivery)
 	if err != nil {
-		if delivery, err = r.Memory.OnlyClaimed(ctx); err != nil {
+		if delivery, err = r.memory.OnlyClaimed(ctx); err != nil {
 			r.check(ctx, err)
 			return
 		}
 	}
-	r.check(ctx, r.Memory.RecordSpans(ctx, runbook.Span{
-		Delivery: delivery, Name: "tool " + tool, Program: r.Program, Began: began, Ended: ended, Failed: failed,
+	r.check(ctx, r.memory.RecordSpans(ctx, runbook.Span{
+		Delivery: delivery, Name: "tool " + tool, Program: r.program, Began: began, Ended: ended, Failed: failed,
 		Facts: map[string]string{"tool": tool, "cluster": short(in.Cluster)},
 	}))
 }
@@ -100,6 +114,6 @@ func short(s string) string { return s[:min(len(s), 63)] }
 
 func (r *Recorder) check(ctx context.Context, err error) {
 	if err != nil {
-		r.Log.WarnContext(ctx, "step not recorded for tracing", "err", err)
+		r.log.WarnContext(ctx, "step not recorded for tracing", "err", err)
 	}
 }

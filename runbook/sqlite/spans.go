@@ -41,7 +41,7 @@ func recordSpan(ctx context.Context, tx *sql.Tx, sp runbook.Span) error {
 	}
 	if _, err = tx.ExecContext(ctx, `
 		INSERT INTO spans (delivery_id, name, program, began_at, ended_at, facts, failed)
-		SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM spans) < ?`,
+		SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT coalesce(max(id) - min(id), 0) FROM spans) < ?`,
 		sp.Delivery, sp.Name, sp.Program, ns(sp.Began), ns(sp.Ended), string(facts), sp.Failed, maxSpans); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func key(r *fake.Receiver) string { return r.Header().Get("Signoz-Ingestion-Key"
 func (j *journey) travel(name string) {
 	j.t.Helper()
 	ctx, now := j.t.Context(), time.Now().Add(-time.Minute)
-	r := &trace.Recorder{Memory: j.store, Program: "sre-tools", Log: j.exporter.Log}
+	r := trace.New(j.store, "sre-tools", j.exporter.Log)
 	b := runbook.Batch{Source: "alertmanager", Format: "alertmanager", ReceivedAt: now, Alerts: []runbook.Alert{{
 		Source: "alertmanager", Fingerprint: name, StartsAt: now, Status: runbook.Firing, Name: name, Service: "cart",
 		Cluster: "prod", Severity: runbook.Critical, Env: runbook.Prod,
@@ -77,7 +77,7 @@ func (j *journey) travel(name string) {
 	}
 	_, err := j.store.Put(ctx, b)
 	check(err)
-	(&trace.Recorder{Memory: j.store, Program: "intake", Log: j.exporter.Log}).Received(ctx, b, now, now.Add(time.Millisecond), now.Add(3*time.Millisecond))
+	trace.New(j.store, "intake", j.exporter.Log).Received(ctx, b, now, now.Add(time.Millisecond), now.Add(3*time.Millisecond))
 	open, err := j.store.Open(ctx)
 	check(err)
 	id := open[0].ID

@@ -49,7 +49,7 @@ func (h *House) Recorder(program string) *trace.Recorder {
 	if h.Config.Telemetry.OTLPEndpoint == "" {
 		return nil
 	}
-	return &trace.Recorder{Memory: h.Store, Program: program, Log: h.Log}
+	return trace.New(h.Store, program, h.Log)
 }
 
 func (h *House) received() func(context.Context, runbook.Batch, time.Time, time.Time, time.Time) {
