@@ -17,27 +17,36 @@ func BenchmarkDurablePOST(b *testing.B) {
 	c := start(b, p)
 	c.hello()
 	requests := prepared(b.N, 3)
-	var next, failed atomic.Int64
+	var failed atomic.Int64
 	b.ResetTimer()
+	share(b, p.addr, b.N, func(s *sender, i int) {
+		if err := s.post(requests[i]); err != nil {
+			failed.Add(1)
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "POST/s")
+	b.ReportMetric(float64(failed.Load()), "lost")
+}
+
+// share does what do says for each number below n, over 16 connections.
+func share(b *testing.B, addr string, n int, do func(s *sender, i int)) {
+	b.Helper()
+	var next atomic.Int64
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			s, err := dial(p.addr)
+			s, err := dial(addr)
 			if err != nil {
 				b.Error(err)
 				return
 			}
 			defer s.conn.Close()
-			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
-				if err := s.post(requests[i]); err != nil {
-					failed.Add(1)
-				}
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(s, i)
 			}
 		})
 	}
 	all.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "POST/s")
-	b.ReportMetric(float64(failed.Load()), "lost")
 }
 
 func prepared(n, alerts int) [][]byte {
@@ -56,29 +65,17 @@ func BenchmarkPacedPOST(b *testing.B) {
 	n := max(b.N, 1000)
 	requests := prepared(n, 3)
 	took := make([]time.Duration, n)
-	var next, failed atomic.Int64
+	var failed atomic.Int64
 	began := time.Now()
 	b.ResetTimer()
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			s, err := dial(p.addr)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer s.conn.Close()
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				due := began.Add(time.Duration(i) * time.Millisecond)
-				time.Sleep(time.Until(due)) // the pace is what is asked for
-				if err := s.post(requests[i]); err != nil {
-					failed.Add(1)
-				}
-				took[i] = time.Since(due) // from when it was due: a queue in front counts
-			}
-		})
-	}
-	all.Wait()
+	share(b, p.addr, n, func(s *sender, i int) {
+		due := began.Add(time.Duration(i) * time.Millisecond)
+		time.Sleep(time.Until(due)) // the pace is what is asked for
+		if err := s.post(requests[i]); err != nil {
+			failed.Add(1)
+		}
+		took[i] = time.Since(due) // from when it was due: a queue in front counts
+	})
 	slices.Sort(took)
 	b.ReportMetric(float64(quantile(took, 0.5).Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(quantile(took, 0.99).Microseconds())/1000, "p99-ms")
