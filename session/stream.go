@@ -31,10 +31,12 @@ const (
 	// maxLine bounds a line of the CLI; a tool result may be large.
 	maxLine = 64 << 20
 	// Stopping: how long the CLI has after its stdin was closed, after SIGINT,
-	// and its servers after it is gone, before they are killed.
+	// and its servers after it is gone, before they are killed; and how long it
+	// takes a killed one to be gone.
 	closeGrace  = 2 * time.Second
 	signalGrace = 3 * time.Second
 	serverGrace = time.Second
+	killGrace   = 200 * time.Millisecond
 )
 
 // Options are what a [Stream] needs besides the command.
@@ -251,12 +253,10 @@ func within(ended <-chan error, d time.Duration) (bool, error) {
 // sweep waits for the servers that the CLI started, which end when their stdin
 // does, and kills what is left.
 func (s *Stream) sweep() {
-	for deadline := time.Now().Add(serverGrace); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if s.signalGroup(0) != nil {
-			return // nobody is left in the group
-		}
-	}
+	gone := func() bool { return s.signalGroup(0) != nil }
+	awaitEnd(gone, serverGrace)
 	s.signalGroup(syscall.SIGKILL) //nolint:errcheck // it may just have ended
+	awaitEnd(gone, killGrace)
 }
 
 func (s *Stream) signalGroup(sig syscall.Signal) error { return syscall.Kill(-s.PID(), sig) }

@@ -227,7 +227,7 @@ func TestTerminalSaysWhyThereIsNoSession(t *testing.T) {
 		s.play.Set("refuse", "not in your country")
 		s.begin()
 		var u *session.Unavailable
-		if err := s.end(); !errors.As(err, &u) || !strings.Contains(u.Reason, "exit status 1") || !strings.Contains(u.Screen, "not in your country") {
+		if err := s.end(); !errors.As(err, &u) || !strings.Contains(u.Reason, "ended before it registered the channels") || !strings.Contains(u.Screen, "not in your country") {
 			t.Errorf("Run = %#v, want how it ended and what it said", err)
 		}
 	})

@@ -91,7 +91,7 @@ func (m tmux) end(ctx context.Context) (string, error) {
 	}
 	f := strings.Split(strings.TrimSpace(out), ",")
 	switch {
-	case len(f) != 3 || f[0] != "1":
+	case len(f) != 3 || f[0] != "1" || f[1]+f[2] == "":
 		return "", nil
 	case f[2] != "":
 		return "signal " + f[2], nil
@@ -157,6 +157,7 @@ func endGroup(pid int) {
 	awaitEnd(func() bool { return !alive(pid) }, closeGrace+signalGrace)
 	awaitEnd(func() bool { return !alive(-pid) }, serverGrace)
 	syscall.Kill(-pid, syscall.SIGKILL) //nolint:errcheck // it may just have ended
+	awaitEnd(func() bool { return !alive(-pid) }, killGrace)
 }
 
 // alive reports whether the process pid, or the group -pid, runs. One that has
