@@ -45,12 +45,14 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		id, err := n.start(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			n.session.Store(id)
 			return nil
+		case ctx.Err() == nil: // the host may have closed stdin already
+			n.log.ErrorContext(ctx, "session not recorded", "err", err, "retry_after", retryAfter)
+			sleep(ctx, retryAfter)
 		}
-		n.log.ErrorContext(ctx, "session not recorded", "err", err, "retry_after", retryAfter)
-		sleep(ctx, retryAfter)
 	}
 	return nil
 }
