@@ -126,15 +126,17 @@ func (h *House) PushTo(ctx context.Context, s *server.MCPServer, part state.Part
 }
 
 // number is that of the session that this server belongs to: the one that the
-// keeper has recorded, or another server of the same CLI, else a new one.
+// keeper has recorded, else a new one. A server that somebody started by hand
+// cannot know what the one before it has handed over, so all of it comes again.
 func (h *House) number(ctx context.Context) (int64, error) {
-	last, err := h.Store.LastSession(ctx)
-	if err != nil && !errors.Is(err, runbook.ErrNotFound) {
-		return 0, err
-	}
-	_, kept := h.Dir.Holder(state.Session)
-	if last.Mode == "channels" && last.EndedAt.IsZero() && (kept || last.PID == os.Getppid()) {
-		return last.ID, nil
+	if _, kept := h.Dir.Holder(state.Session); kept {
+		last, err := h.Store.LastSession(ctx)
+		if err != nil && !errors.Is(err, runbook.ErrNotFound) {
+			return 0, err
+		}
+		if last.Mode == "channels" && last.EndedAt.IsZero() {
+			return last.ID, nil
+		}
 	}
 	return h.Store.StartSession(ctx, "channels", os.Getppid())
 }
