@@ -17,11 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"watchkeeper/runbook"
 	"watchkeeper/runbook/sqlite"
 )
 
-// patience bounds everything that a test waits for.
-const patience = 30 * time.Second
+// patience bounds everything that a test waits for; the next digest of a storm
+// takes half of it.
+const patience = 2 * runbook.StormInterval
 
 // binary returns the path of a built program.
 func binary(t testing.TB, name string) string {
@@ -58,10 +60,28 @@ type channel struct {
 	addr   string
 	stdin  io.WriteCloser
 	stdout *os.File
-	stderr *bytes.Buffer
+	stderr *log
 	got    chan message
 	done   chan struct{} // closed when stdout ended
 	read   sync.Once
+}
+
+// A log can be read while the process writes it.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // A place is what outlives a process: the state directory and the port.
@@ -115,7 +135,7 @@ func spawn(t testing.TB, p place, config string, env []string, program string, a
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &channel{t: t, addr: p.addr, stderr: new(bytes.Buffer), got: make(chan message, 100_000), done: make(chan struct{})}
+	c := &channel{t: t, addr: p.addr, stderr: new(log), got: make(chan message, 100_000), done: make(chan struct{})}
 	c.cmd = exec.Command(binary(t, program), append(args, "--config", file, "--state", p.state)...)
 	c.cmd.Env = append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}, env...)
 	c.cmd.Stderr = c.stderr
