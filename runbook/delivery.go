@@ -71,6 +71,7 @@ func (k EventKind) NeedsVerdict() bool {
 const (
 	ClaimWithin   = 3 * time.Minute  // from push to claim
 	MaxPushes     = 3                // before a human is paged
+	ClaimAtLast   = time.Minute      // from a push after those to claim, in a fresh session
 	DecideWithin  = 30 * time.Minute // from claim to verdict, then a reminder
 	MaxReminders  = 2                // before a human is paged
 	DecideAtLast  = 2 * time.Hour    // from its arrival, however many sessions have had it

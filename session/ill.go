@@ -12,7 +12,7 @@ const (
 	stuckAfter = 15 * time.Minute
 	// deafAfter is how long a model must have been idle to count as deaf, if
 	// something that was pushed to it is unheard.
-	deafAfter = 2 * time.Minute
+	deafAfter = time.Minute
 )
 
 // ill reports whether the session lived and did not work. Its successor may

@@ -204,13 +204,13 @@ func (s *Store) Overdue(ctx context.Context, now time.Time) ([]runbook.Delivery,
 		return d.Delivery, err
 	}, `SELECT `+deliveryColumns+` FROM deliveries
 		WHERE state IN ('queued', 'pushed', 'claimed') AND paged_at = 0 AND kind NOT IN ('resolved', 'canary') AND
-		(state = 'pushed' AND (pushes >= ?1 AND pushed_at <= ?2 OR pushed_at <= ?3)
+		(state = 'pushed' AND (pushes >= ?1 AND pushed_at <= ?2 OR pushes > ?1 AND pushed_at <= ?8 OR pushed_at <= ?3)
 		 OR state = 'claimed' AND (reminders >= ?4 AND claimed_at <= ?5 OR claimed_at <= ?6)
 		 OR state = 'queued' AND due_at <= ?3
 		 OR created_at <= ?7) ORDER BY id LIMIT 100`,
 		runbook.MaxPushes, before(runbook.ClaimWithin), before(runbook.ClaimWithin*runbook.MaxPushes),
 		runbook.MaxReminders, before(runbook.DecideWithin), before(runbook.DecideWithin*(runbook.MaxReminders+1)),
-		before(runbook.DecideAtLast))
+		before(runbook.DecideAtLast), before(runbook.ClaimAtLast))
 }
 
 // collect runs a query and scans every row.

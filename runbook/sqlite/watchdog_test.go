@@ -192,23 +192,31 @@ func TestADeafSessionAfterAnotherStillEndsWithAPage(t *testing.T) {
 	s := openStore(t)
 	put(t, s, noon, alert("A", "f", noon))
 	now := noon
-	for session := range int64(3) { // each pushes once and is gone before it claims
-		if err := s.Requeue(t.Context(), "webhook", session+1, now); err != nil {
+	push := func(session int64) {
+		t.Helper()
+		if err := s.Requeue(t.Context(), "webhook", session, now); err != nil {
 			t.Fatal(err)
 		}
-		due, err := s.Due(t.Context(), "webhook", now, 10)
-		if err != nil || len(due) != 1 {
-			t.Fatalf("Due = %+v, %v", due, err)
-		}
-		if err := s.MarkPushed(t.Context(), due[0].ID, session+1, now); err != nil {
+		if err := s.MarkPushed(t.Context(), only(t, s).ID, session, now); err != nil {
 			t.Fatal(err)
 		}
+	}
+	overdue := func(after time.Duration, want int) {
+		t.Helper()
+		if over, err := s.Overdue(t.Context(), now.Add(after)); err != nil || len(over) != want {
+			t.Errorf("Overdue %s after push %d = %d, %v, want %d", after, only(t, s).Pushes, len(over), err, want)
+		}
+	}
+	for session := range int64(runbook.MaxPushes) { // each is gone before it claims
 		now = now.Add(time.Minute)
+		push(session + 1)
 	}
-	overdue, err := s.Overdue(t.Context(), now.Add(runbook.ClaimWithin))
-	if err != nil || len(overdue) != 1 {
-		t.Errorf("Overdue = %+v, %v, want the event that three sessions did not claim", overdue, err)
-	}
+	overdue(runbook.ClaimWithin-time.Second, 0)
+	overdue(runbook.ClaimWithin, 1)
+	now = now.Add(time.Minute)
+	push(9) // once more than it gets: a fresh session has a minute
+	overdue(runbook.ClaimAtLast-time.Second, 0)
+	overdue(runbook.ClaimAtLast, 1)
 }
 
 func TestWhatADeadSessionLeftIsPaged(t *testing.T) {
