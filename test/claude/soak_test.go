@@ -57,8 +57,8 @@ func TestSoak(t *testing.T) {
 func tailOf(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // TestAnAlertCostsTheSessionLittle measures what an alert leaves in the context
-// of the session. Of an investigated one the CLI's own words about a sub-agent
-// are told apart: we cannot make them fewer.
+// of the session. Of one that is escalated the CLI's own words about a sub-agent
+// are told apart: they take half, and we cannot make them fewer.
 func TestAnAlertCostsTheSessionLittle(t *testing.T) {
 	script, api := model(t, soakModel()...)
 	s := &soak{script: script, house: newHouse(t, api, "policy: {known_noise: [{alert: \"Tenant*\", reason: test tenants have no heartbeat}]}\n")}
@@ -77,10 +77,15 @@ func TestAnAlertCostsTheSessionLittle(t *testing.T) {
 	if all > dismissed {
 		t.Errorf("a dismissed alert costs %d tokens, want at most %d", all, dismissed)
 	}
-	all, cli := cost(8, 12, 16)
+	all, cli := cost(12, 20, 28)
 	t.Logf("an investigated alert costs %d tokens, of which %d are the CLI's own words", all, cli)
+	if all > looked {
+		t.Errorf("an investigated alert costs %d tokens, want at most %d", all, looked)
+	}
+	all, cli = cost(16, 24, 32)
+	t.Logf("one that is escalated too costs %d tokens, of which %d are the CLI's own words", all, cli)
 	if all-cli > looked {
-		t.Errorf("an investigated alert costs %d tokens, want at most %d", all-cli, looked)
+		t.Errorf("an escalated alert costs %d tokens besides the CLI's own words, want at most %d", all-cli, looked)
 	}
 }
 
@@ -115,8 +120,11 @@ type soak struct {
 func (s *soak) alert() {
 	s.sent++
 	name := fmt.Sprintf("Tenant%03d", s.sent)
-	if s.sent%4 == 0 {
+	switch s.sent % 8 {
+	case 0:
 		name = fmt.Sprintf("Crash%03d", s.sent)
+	case 4:
+		name = fmt.Sprintf("Slow%03d", s.sent)
 	}
 	body := fingerprint.ReplaceAllString(strings.ReplaceAll(payload(s.t), crashLoop, name), fmt.Sprintf(`"fingerprint":"%016x"`, s.sent))
 	for { // a sender tries again

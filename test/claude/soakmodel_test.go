@@ -110,6 +110,11 @@ func soakDispatcher(r messages.Request) []messages.Block {
 			turn = append(turn, messages.Call("mcp__sre-tools__log_verdict", map[string]any{
 				"delivery": id, "verdict": "noise", "summary": "test tenants have no heartbeat",
 			}))
+		case d.reported[id] && strings.HasPrefix(e["alert"], "Slow"):
+			turn = append(turn, messages.Call("mcp__sre-tools__log_verdict", map[string]any{
+				"delivery": id, "verdict": "noise", "summary": "one pod was slow while its node was drained",
+				"root_cause": "weekly node maintenance", "actions": "none", "evidence": "kube_problems: every pod ready, no restarts",
+			}))
 		case d.reported[id] && !d.called[id]:
 			turn = append(turn, messages.Call("mcp__slack__escalate", map[string]any{
 				"delivery": id, "severity": "critical", "title": "cart crashes since its release",
@@ -148,6 +153,20 @@ func soakInvestigator(r messages.Request) []messages.Block {
 		return []messages.Block{messages.Call("mcp__sre-tools__incident_history", map[string]any{"delivery": m[1]})}
 	case !worked("mcp__sre-tools__kube_problems"):
 		return []messages.Block{messages.Call("mcp__sre-tools__kube_problems", map[string]any{"cluster": "platform-prod", "namespace": "shop"})}
+	}
+	if strings.Contains(r.Conversation(), m[0]+": Slow") {
+		return []messages.Block{messages.Text(`VERDICT: noise
+DELIVERY: ` + m[1] + `
+SEVERITY: info
+CONFIDENCE: high
+CAUSE: one pod was slow while its node was drained, as every week
+IMPACT: none; all pods have been ready for 9 minutes
+EVIDENCE:
+- every pod ready, no restarts (kube_problems)
+GAPS:
+- traces
+ACTION: none
+RECOMMEND: nothing`)}
 	}
 	return []messages.Block{messages.Text(`VERDICT: real
 DELIVERY: ` + m[1] + `
