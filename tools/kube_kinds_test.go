@@ -24,10 +24,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	say := func(text string) { _, _ = w.Write([]byte(text)) }
 	list := `{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","items":[`
-	switch {
-	case r.URL.Path == "/api":
+	switch r.URL.Path {
+	case "/api":
 		say(list + group("", "v1", "pods", "Pod", "pod", "po") + `]}`)
-	case r.URL.Path == "/apis":
+	case "/apis":
 		list += group("apps", "v1", "deployments", "Deployment", "deployment", "deploy") + "," +
 			group("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", "", "") // called like the core's
 		if s.installed.Load() {
@@ -46,7 +46,9 @@ func TestKindsAreFoundByTheirNames(t *testing.T) {
 	t.Cleanup(srv.Close)
 	reach := tools.NewClusters(tools.ClusterConfig{Name: "new", Config: &rest.Config{Host: srv.URL}})
 	s := start(t, reach)
-	get := func(kind string) (string, bool) { return session{t, s.srv}.call("kube_get", map[string]any{"cluster": "new", "kind": kind}) }
+	get := func(kind string) (string, bool) {
+		return session{t, s.srv}.call("kube_get", map[string]any{"cluster": "new", "kind": kind})
+	}
 	for kind, path := range map[string]string{
 		"pods": "-api-v1-pods", "po": "-api-v1-pods", "Pod": "-api-v1-pods", "pods.metrics.k8s.io": "-apis-metrics.k8s.io-v1beta1-pods",
 		"podmetrics": "-apis-metrics.k8s.io-v1beta1-pods", "deploy": "-apis-apps-v1-deployments", "deployments.apps": "-apis-apps-v1-deployments",
