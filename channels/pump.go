@@ -102,10 +102,11 @@ func (p *Pump) Step(ctx context.Context) (time.Duration, error) {
 		}
 		p.session = session
 	}
-	if err := p.tidy(ctx, now); err != nil {
+	storm, err := p.tidy(ctx, now)
+	if err != nil {
 		return 0, err
 	}
-	if err := p.pushDue(ctx, session, now); err != nil {
+	if err := p.pushDue(ctx, session, now, storm); err != nil {
 		return 0, err
 	}
 	next, err := p.Memory.NextDue(ctx, p.Channel)
@@ -116,31 +117,34 @@ func (p *Pump) Step(ctx context.Context) (time.Duration, error) {
 }
 
 // tidy queues again what was not claimed in time, and makes a digest of what
-// is too much.
-func (p *Pump) tidy(ctx context.Context, now time.Time) error {
+// is too much: then it reports a storm.
+func (p *Pump) tidy(ctx context.Context, now time.Time) (storm bool, err error) {
 	if err := p.Memory.Expire(ctx, p.Channel, now); err != nil {
-		return fmt.Errorf("expire: %w", err)
+		return false, fmt.Errorf("expire: %w", err)
 	}
 	if p.Channel != "webhook" {
-		return nil
+		return false, nil
 	}
 	pending, err := p.Memory.Pending(ctx, p.Channel, now)
 	if err != nil || pending <= runbook.StormAbove {
-		return err
+		return false, err
 	}
 	n, err := p.Memory.Digest(ctx, now)
 	if n > 0 {
 		p.Log.InfoContext(ctx, "storm digest", "events", n, "pending", pending)
 	}
-	return err
+	return true, err
 }
 
-func (p *Pump) pushDue(ctx context.Context, session int64, now time.Time) error {
+func (p *Pump) pushDue(ctx context.Context, session int64, now time.Time, storm bool) error {
 	due, err := p.Memory.Due(ctx, p.Channel, now, pushAtOnce)
 	if err != nil {
 		return fmt.Errorf("look for events: %w", err)
 	}
 	for _, d := range due {
+		if storm && d.Kind.Digested() {
+			continue // it came after the digest was made, and is in the next one
+		}
 		s, err := p.Subject(ctx, d)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", d.ID, err)

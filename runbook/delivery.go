@@ -67,6 +67,10 @@ func (k EventKind) NeedsVerdict() bool {
 	return false
 }
 
+// Digested reports whether the delivery goes into the digest of a storm. The
+// others are few, and say something of their own.
+func (k EventKind) Digested() bool { return k == EventAlert || k == EventUnrecognised }
+
 // Redelivery of what nobody claims (DESIGN: 3 minutes, 3 times, then a human).
 const (
 	ClaimWithin   = 3 * time.Minute  // from push to claim
