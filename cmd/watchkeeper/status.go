@@ -104,7 +104,7 @@ type beat struct {
 func gatherStatus(ctx context.Context, h *house.House) (status, error) {
 	s := status{
 		Version: house.Version, StateDir: h.Dir.String(), Listen: h.Config.Listen, Parts: map[string]*holder{},
-		Queue: map[string]int{}, Escalations: []escalationStatus{}, Clusters: slices.Sorted(maps.Keys(h.Config.Clusters)),
+		Queue: map[string]int{}, Escalations: []escalationStatus{}, Clusters: append([]string{}, slices.Sorted(maps.Keys(h.Config.Clusters))...),
 		Beats: map[string]beat{}, Troubles: []troubleStatus{},
 	}
 	for _, p := range state.Parts() {
