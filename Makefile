@@ -74,7 +74,7 @@ test-slack: build $(BOLT) ## Test slack-channel in chaos, and the fake Slack wit
 	WATCHKEEPER_REQUIRE_BOLT=1 WATCHKEEPER_REQUIRE_CHAOS=1 go test -count=1 -timeout 20m $(TESTFLAGS) ./test/bolt/... ./test/slack/...
 
 .PHONY: test-alertmanager
-test-alertmanager: build ## Test with Debian's prometheus-alertmanager as the sender, and the files of deploy/
+test-alertmanager: build ## Test with Debian's prometheus-alertmanager, and deploy/ with its prometheus and systemd
 	WATCHKEEPER_REQUIRE_ALERTMANAGER=1 go test -count=1 $(TESTFLAGS) ./test/alertmanager/... ./test/deploy/...
 
 .PHONY: test-cluster

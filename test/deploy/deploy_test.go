@@ -14,14 +14,19 @@ import (
 func tool(t *testing.T, name, pkg string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-		return path
-	case name == "amtool" && os.Getenv("WATCHKEEPER_REQUIRE_ALERTMANAGER") != "":
-		t.Fatalf("%s is not there: %v", name, err)
+	if err != nil {
+		missing(t, name, pkg)
 	}
-	t.Skipf("SKIPPED: %s is not there (Debian's package %s has it)", name, pkg)
-	return ""
+	return path
+}
+
+// missing skips the test, or fails it where everything must be there.
+func missing(t *testing.T, what, pkg string) {
+	t.Helper()
+	if os.Getenv("WATCHKEEPER_REQUIRE_ALERTMANAGER") != "" {
+		t.Fatalf("%s: not there; Debian's package %s has it", what, pkg)
+	}
+	t.Skipf("SKIPPED: %s is not there (Debian's package %s has it)", what, pkg)
 }
 
 func from(t *testing.T, name ...string) string {
@@ -67,7 +72,7 @@ func systemRoot(t *testing.T) string {
 	}
 	theirs, _ := filepath.Glob("/lib/systemd/system/*.target")
 	if len(theirs) == 0 {
-		t.Skip("SKIPPED: no targets of systemd on this machine")
+		missing(t, "a target of systemd", "systemd")
 	}
 	for _, path := range append(ours, theirs...) {
 		text, err := os.ReadFile(path)
