@@ -82,6 +82,7 @@ type Message struct {
 	Mrkdwn    bool   // Text is Slack's markup, escaped already; false is plain text, which is escaped when it is sent
 	Urgent    bool   // quiet hours do not hold it back; messages of a critical escalation never wait for the morning
 	Broadcast bool   // a message in a thread that is shown outside it too
+	More      bool   // a reply after which the answer is still to come
 
 	// About are the escalations of a message that names several, and then
 	// belongs to none of their threads; nil otherwise.

@@ -102,6 +102,7 @@ func (t speech) sendMessage() server.ServerTool {
 type replyArgs struct {
 	Thread string `json:"thread" jsonschema:"thread attribute of the message event, such as 1718000000.000100"`
 	Text   string `json:"text" jsonschema:"Markdown; short, the answer first"`
+	More   bool   `json:"more,omitempty" jsonschema:"true if the answer is still to come, as after \"Looking.\""`
 }
 
 func (t speech) reply() server.ServerTool {
@@ -122,7 +123,7 @@ func (t speech) reply() server.ServerTool {
 			now := time.Now()
 			fresh, err := t.memory.SendOnce(ctx, runbook.Message{
 				Key: "reply:" + a.Thread + ":" + digest(text), Kind: "reply", Channel: channel, Thread: a.Thread,
-				Text: text, Urgent: true, CreatedAt: now,
+				Text: text, Urgent: true, More: a.More, CreatedAt: now,
 			}, sameWords)
 			if err != nil {
 				return "", err

@@ -27,15 +27,15 @@ func insertMessage(ctx context.Context, tx *sql.Tx, m runbook.Message) error {
 	}
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO outbox (key, kind, escalation, channel, thread, text, state, created_at, next_at,
-		  blocks, edit_of, mrkdwn, urgent, broadcast, about)
-		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
+		  blocks, edit_of, mrkdwn, urgent, broadcast, about, more)
+		VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
 		m.Key, m.Kind, m.Escalation, m.Channel, m.Thread, m.Text, ms(m.CreatedAt), ms(next),
-		m.Blocks, m.EditOf, m.Mrkdwn, m.Urgent, m.Broadcast, list(m.About))
+		m.Blocks, m.EditOf, m.Mrkdwn, m.Urgent, m.Broadcast, list(m.About), m.More)
 	return err
 }
 
 const messageColumns = `id, key, kind, escalation, channel, thread, text, state, attempts, created_at, next_at, sent_at, ts, error,
-	blocks, edit_of, mrkdwn, urgent, broadcast, about`
+	blocks, edit_of, mrkdwn, urgent, broadcast, about, more`
 
 // list writes numbers as a JSON array.
 func list(numbers []int64) string {
@@ -55,7 +55,7 @@ func scanMessageWith(r *sql.Rows, more ...any) (runbook.Message, error) {
 	var about string
 	err := r.Scan(append([]any{
 		&m.ID, &m.Key, &m.Kind, &m.Escalation, &m.Channel, &m.Thread, &m.Text, &m.State, &m.Attempts,
-		&created, &next, &sent, &m.TS, &m.Error, &m.Blocks, &m.EditOf, &m.Mrkdwn, &m.Urgent, &m.Broadcast, &about,
+		&created, &next, &sent, &m.TS, &m.Error, &m.Blocks, &m.EditOf, &m.Mrkdwn, &m.Urgent, &m.Broadcast, &about, &m.More,
 	}, more...)...)
 	m.CreatedAt, m.NextAt, m.SentAt = at(created), at(next), at(sent)
 	if err == nil && about != "[]" {

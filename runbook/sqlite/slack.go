@@ -167,7 +167,7 @@ func (s *Store) Conversation(ctx context.Context, channel, thread string, limit 
 // Unanswered returns the latest messages of people, of the last 100, that the
 // session was given at since or later and has not answered yet, in their thread
 // or by a finding about the escalation of that; oldest first. What could not be
-// sent counts as an answer.
+// sent counts as an answer, and what says that one will come does not.
 func (s *Store) Unanswered(ctx context.Context, since time.Time) ([]runbook.Heard, error) {
 	return collect(ctx, s.read, scanHeard, `SELECT `+prefixed("i", heardColumns)+` FROM `+unanswered+`
 		AND d.pushed_at >= ?1 AND `+notIn(`'sent', 'failed'`)+` ORDER BY i.id`, ms(since))
@@ -181,7 +181,7 @@ const unanswered = `slack_inbox i JOIN deliveries d ON d.id = i.delivery_id
 // of states.
 func notIn(states string) string {
 	after := `AND o.state IN (` + states + `) AND o.created_at >= d.pushed_at)`
-	return `NOT EXISTS (SELECT 1 FROM outbox o WHERE o.thread <> '' AND o.thread = d.thread AND o.channel = i.channel AND o.kind = 'reply' ` + after + `
+	return `NOT EXISTS (SELECT 1 FROM outbox o WHERE o.thread <> '' AND o.thread = d.thread AND o.channel = i.channel AND o.kind = 'reply' AND o.more = 0 ` + after + `
 		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = 'finding' AND d.escalation <> 0 AND o.escalation = d.escalation ` + after
 }
 

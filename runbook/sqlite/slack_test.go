@@ -59,7 +59,7 @@ func TestOutgoingKeepsTheFieldsOfAMessage(t *testing.T) {
 	s := openStore(t)
 	want := runbook.Message{
 		Key: "k", Kind: "message", Channel: "U1", Thread: "1.1", Text: "t", Blocks: `[{"type":"divider"}]`,
-		Mrkdwn: true, Urgent: true, Broadcast: true, State: "queued", CreatedAt: noon, NextAt: noon,
+		Mrkdwn: true, Urgent: true, Broadcast: true, More: true, State: "queued", CreatedAt: noon, NextAt: noon,
 	}
 	want.ID = say(t, s, want).ID
 	out, err := s.Outgoing(t.Context(), noon)
@@ -246,6 +246,7 @@ func TestMessageThatASessionLeftUnansweredIsOwedToTheNext(t *testing.T) {
 	}{
 		{"no answer", runbook.Message{}, time.Minute, 1},
 		{"an answer", runbook.Message{Kind: "reply", Channel: "D1", Thread: "1.1"}, time.Minute, 0},
+		{"a word that the answer will come", runbook.Message{Kind: "reply", Channel: "D1", Thread: "1.1", More: true}, time.Minute, 1},
 		{"an answer elsewhere", runbook.Message{Kind: "reply", Channel: "D1", Thread: "0.9"}, time.Minute, 1},
 		{"a message outside the thread", runbook.Message{Kind: "message"}, time.Minute, 1},
 		{"no answer for long", runbook.Message{}, time.Hour, 0},

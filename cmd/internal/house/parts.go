@@ -115,7 +115,7 @@ const ListenerVariable = "WATCHKEEPER_LISTENER"
 // number: Claude Code starts copies of a server that nobody listens to.
 func (h *House) PushTo(ctx context.Context, s *server.MCPServer, part state.Part, channel string) error {
 	token := os.Getenv(ListenerVariable)
-	sink := channels.NewNotifier(s, h.number, h.Log)
+	sink := channels.NewNotifier(s, func(ctx context.Context) (int64, error) { return h.number(ctx, part) }, h.Log)
 	allowed := func() bool { return h.Dir.MayPush(token) }
 	return h.Dir.HostWhile(ctx, part, h.Log, allowed, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
@@ -126,17 +126,18 @@ func (h *House) PushTo(ctx context.Context, s *server.MCPServer, part state.Part
 }
 
 // number is that of the session that this server belongs to: the one that the
-// keeper has recorded, else a new one. A server that somebody started by hand
-// cannot know what the one before it has handed over, so all of it comes again.
-func (h *House) number(ctx context.Context) (int64, error) {
-	if _, kept := h.Dir.Holder(state.Session); kept {
-		last, err := h.Store.LastSession(ctx)
-		if err != nil && !errors.Is(err, runbook.ErrNotFound) {
-			return 0, err
-		}
-		if last.Mode == "channels" && last.EndedAt.IsZero() {
-			return last.ID, nil
-		}
+// keeper has recorded, else a new one. A server of alerts that somebody started
+// by hand cannot know what the one before it has handed over, so all that is not
+// claimed comes again; what people said does not, while the CLI is the same.
+func (h *House) number(ctx context.Context, part state.Part) (int64, error) {
+	last, err := h.Store.LastSession(ctx)
+	if err != nil && !errors.Is(err, runbook.ErrNotFound) {
+		return 0, err
+	}
+	_, kept := h.Dir.Holder(state.Session)
+	same := kept || part == state.Talk && last.PID == os.Getppid()
+	if same && last.Mode == "channels" && last.EndedAt.IsZero() {
+		return last.ID, nil
 	}
 	return h.Store.StartSession(ctx, "channels", os.Getppid())
 }
