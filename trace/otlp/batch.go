@@ -62,13 +62,17 @@ func (b *batch) journey(j runbook.Journey) {
 		"namespace": j.Namespace, "severity": string(j.Severity), "env": string(j.Env), "verdict": string(j.Verdict),
 		"alerts": strconv.Itoa(j.Alerts), "pushes": strconv.Itoa(j.Pushes), "escalated": strconv.FormatBool(j.Escalated),
 	})
+	pushed := j.PushedAt
+	if !j.ClaimedAt.IsZero() && (pushed.IsZero() || j.ClaimedAt.Before(pushed)) {
+		pushed = j.ClaimedAt // it was claimed before the push was noted
+	}
 	all := []*tracepb.Span{root}
 	for _, s := range []struct {
 		name         string
 		began, ended time.Time
 	}{
-		{"wait for a push", j.CreatedAt, j.PushedAt},
-		{"wait for a claim", j.PushedAt, j.ClaimedAt},
+		{"wait for a push", j.CreatedAt, pushed},
+		{"wait for a claim", pushed, j.ClaimedAt},
 		{"decide", j.ClaimedAt, j.DoneAt},
 	} {
 		if !s.began.IsZero() && !s.ended.Before(s.began) {
