@@ -43,7 +43,10 @@ type show struct {
 func stage(t *testing.T) *show {
 	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: %v", err)
+		if os.Getenv("WATCHKEEPER_REQUIRE_BINARIES") != "" {
+			t.Fatalf("%v; Debian's package tmux has it", err)
+		}
+		t.Skipf("SKIPPED, NOT TESTED: %v; Debian's package tmux has it", err)
 	}
 	dir := t.TempDir()
 	file := func(name, text string) string {

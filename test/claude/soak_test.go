@@ -31,9 +31,6 @@ const (
 // are killed; the memory is locked; the day ends and the session is restarted.
 // Every alert ends with one verdict or one page.
 func TestSoak(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes four minutes")
-	}
 	script, api := model(t, soakModel()...)
 	h := newHouse(t, api, "policy: {known_noise: [{alert: \"Tenant*\", reason: test tenants have no heartbeat}]}\n")
 	s := &soak{house: h, script: script}

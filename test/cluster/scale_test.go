@@ -220,9 +220,6 @@ func reading(clusters *tools.Clusters) []server.ServerTool {
 }
 
 func TestFiveClustersOfAThousandPods(t *testing.T) {
-	if testing.Short() {
-		t.Skip("5,000 pods take a minute")
-	}
 	clusters := fiveClusters(t)
 	set := reading(clusters)
 	for _, cl := range clusters.All()[:5] {
