@@ -29,8 +29,8 @@ type night struct {
 	stops   []func()
 }
 
-// asleep runs test in a bubble, with one escalation of e.
-func asleep(t *testing.T, c slack.Calling, e runbook.Escalation, test func(*night)) {
+// nightfall runs test in a bubble, with nothing in the memory yet.
+func nightfall(t *testing.T, c slack.Calling, test func(*night)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
@@ -39,13 +39,27 @@ func asleep(t *testing.T, c slack.Calling, e runbook.Escalation, test func(*nigh
 		}
 		defer store.Close()
 		n := &night{t: t, store: store, calling: c, began: time.Now()}
-		e.Key, e.OpenedBy, e.OpenedAt = "k", "session", n.began
-		if _, _, err := store.Escalate(t.Context(), e, e.Title); err != nil {
-			t.Fatal(err)
-		}
 		defer n.stopAll()
 		test(n)
 	})
+}
+
+// asleep runs test in a bubble, with one escalation of e.
+func asleep(t *testing.T, c slack.Calling, e runbook.Escalation, test func(*night)) {
+	t.Helper()
+	nightfall(t, c, func(n *night) {
+		n.escalate(e)
+		test(n)
+	})
+}
+
+// escalate opens e, as the session does.
+func (n *night) escalate(e runbook.Escalation) {
+	n.t.Helper()
+	e.Key, e.OpenedBy, e.OpenedAt = "k", "session", n.began
+	if _, _, err := n.store.Escalate(n.t.Context(), e, e.Title); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 func disaster() runbook.Escalation {
@@ -471,126 +485,6 @@ func TestSlackThatDoesNotAnswerDelaysNoNag(t *testing.T) {
 		if asked < 10 {
 			t.Errorf("asked %d times in an hour, want it about once a minute", asked)
 		}
-	})
-}
-
-func TestEscalationEndsWithItsAlerts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		n := &night{t: t, store: store, calling: onCall(), began: time.Now()}
-		defer n.stopAll()
-		fire(t, store, "PVC almost full", runbook.Firing)
-		open, err := store.Open(n.t.Context())
-		if err != nil || len(open) != 1 {
-			t.Fatalf("open = %v, %v", open, err)
-		}
-		e := disaster()
-		e.Key, e.OpenedBy, e.OpenedAt, e.Delivery = "k", "session", n.began, open[0].ID
-		if _, _, err := store.Escalate(n.t.Context(), e, e.Title); err != nil {
-			t.Fatal(err)
-		}
-		n.start()
-		n.pass(12)
-		fire(t, store, "PVC almost full", runbook.Resolved)
-		n.pass(13)
-		n.stopAll()
-		n.start()
-		n.pass(60)
-		n.wantSaid(nag(10, 1), "12: Resolved: none of its alerts fires any more. PVC at <97%>")
-		got := n.state()
-		if got.State != runbook.EscalationResolved || got.ResolvedBy != "alerts" {
-			t.Errorf("escalation = %+v, want it resolved by its alerts", got)
-		}
-		if err := store.Acknowledge(n.t.Context(), 1, "U1", time.Now()); !errors.Is(err, runbook.ErrClosed) {
-			t.Errorf("late acknowledgement = %v, want %v", err, runbook.ErrClosed)
-		}
-	})
-}
-
-// TestAnAlertThatComesAndGoesIsOneEscalation keeps the escalation that a person
-// took while its alert resolves and fires anew.
-func TestAnAlertThatComesAndGoesIsOneEscalation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		n := &night{t: t, store: store, calling: onCall(), began: time.Now()}
-		defer n.stopAll()
-		a := runbook.Alert{Source: "test", Fingerprint: "f", Name: "PVC almost full", Service: "postgres", Cluster: "data-cluster", Env: runbook.Prod}
-		turn := func(s runbook.Status) {
-			t.Helper()
-			if a.Status, a.EndsAt = s, time.Now(); s == runbook.Firing {
-				a.StartsAt, a.EndsAt = time.Now(), time.Time{}
-			}
-			if _, err := store.Put(t.Context(), runbook.Batch{Source: "test", ReceivedAt: time.Now(), Alerts: []runbook.Alert{a}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		turn(runbook.Firing)
-		open, err := store.Open(t.Context())
-		if err != nil || len(open) != 1 {
-			t.Fatalf("open = %v, %v", open, err)
-		}
-		d := open[0]
-		e := disaster()
-		e.Key, e.OpenedBy, e.OpenedAt, e.Delivery, e.Alert, e.Service, e.Cluster = "k", "session", n.began, d.ID, d.Alert, d.Service, d.Cluster
-		if _, _, err := store.Escalate(t.Context(), e, e.Title); err != nil {
-			t.Fatal(err)
-		}
-		_, err = store.LogVerdict(t.Context(), runbook.Incident{Delivery: d.ID, Verdict: runbook.Real, Summary: "full", DecidedBy: "session", DecidedAt: n.began}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n.start()
-		n.pass(3)
-		if err := store.Acknowledge(t.Context(), 1, "U1", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		for _, minute := range []float64{5, 14, 30} { // it ends, and fires anew within ten minutes
-			n.pass(minute)
-			turn(runbook.Resolved)
-			n.pass(minute + 6)
-			turn(runbook.Firing)
-		}
-		n.pass(50)
-		if got := n.state(); got.State != runbook.EscalationAcked {
-			t.Fatalf("escalation = %+v, want the one that was acknowledged", got)
-		}
-		turn(runbook.Resolved)
-		n.pass(90)
-		n.wantSaid("60: Resolved: none of its alerts fires any more. PVC at <97%>")
-	})
-}
-
-func TestEscalationOpenedAfterItsAlertsEndedStaysOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "memory.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		n := &night{t: t, store: store, calling: slack.Calling{People: slack.People{OnCall: "U1"}}, began: time.Now()}
-		defer n.stopAll()
-		fire(t, store, "PVC almost full", runbook.Firing)
-		open, err := store.Open(n.t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		fire(t, store, "PVC almost full", runbook.Resolved)
-		e := disaster()
-		e.Key, e.OpenedBy, e.OpenedAt, e.Delivery = "k", "session", n.began, open[0].ID
-		if _, _, err := store.Escalate(n.t.Context(), e, e.Title); err != nil {
-			t.Fatal(err)
-		}
-		n.start()
-		n.pass(21)
-		n.wantSaid(nags(1, 2)...)
 	})
 }
 
